@@ -1,0 +1,104 @@
+"""The query model: a small immutable tree that each engine compiles, and the request around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+# The fields a reader can name in a query; each engine knows how it stores them.
+Field: TypeAlias = Literal["any", "title", "author", "subject", "abstract", "publisher", "source"]
+KeyField: TypeAlias = Literal["doi", "isbn", "issn", "member", "type", "language", "subject", "author", "access", "level"]
+Facet: TypeAlias = Literal["member", "year", "type", "language", "subject", "author"]
+Sort: TypeAlias = Literal["relevance", "newest", "oldest", "title", "added"]
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One word as the reader wrote it; the engine analyses it (exact form and stems)."""
+
+    text: str
+    field: Field = "any"
+    boost: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words that stand side by side, in exact forms."""
+
+    text: str
+    field: Field = "any"
+    boost: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Words that begin so."""
+
+    text: str
+    field: Field = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Years from `lower` to `upper`, both included; None is open."""
+
+    lower: int | None
+    upper: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """One of these exact values in a field of keys."""
+
+    field: KeyField
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of them."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of them; more score higher."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """None of it."""
+
+    node: Node
+
+
+Node: TypeAlias = "All | Term | Phrase | Prefix | Range | In | And | Or | Not"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One question to an engine.
+
+    `filters` narrow by facet values: values of one facet are alternatives, facets add up; `years` is a
+    range (both included, None is open). Counts of a facet ignore that facet's own filter, so that a
+    reader can add a second value. `cursor` is what `Results.next_cursor` gave; None is the first page.
+    """
+
+    query: Node = field(default_factory=All)
+    filters: tuple[tuple[Facet, tuple[str, ...]], ...] = ()
+    years: tuple[int | None, int | None] = (None, None)
+    fulltext: bool | None = None
+    facets: tuple[Facet, ...] = ()
+    facet_size: int = 20
+    sort: Sort = "relevance"
+    cursor: str | None = None
+    size: int = 20
+    highlight: bool = True

@@ -1,0 +1,1 @@
+"""The discovery site, and the command line over all three packages."""
