@@ -1,24 +1,24 @@
 """One tree of errors; each leaf tells the caller what to do next.
 
-    LumbungError
-    ├── ConfigError              the settings or the command are wrong: say how to mend them, exit 2
-    ├── MemberError              a member did not do what it should: this harvest ends, the others go on
-    │   ├── UnreachableError     no answer: try again later
-    │   ├── ThrottledError       asked to wait: try again after `retry_after` seconds
-    │   ├── RefusedError         the server says no (401, 403, a challenge page): a person must talk to it
-    │   ├── MalformedResponseError   the bytes are not an OAI-PMH response: they are kept, the list is incomplete
-    │   ├── ProtocolError        a well-formed OAI-PMH error, by its code
-    │   └── TokenLoopError       the list makes no progress: it would never end
-    ├── RecordError              one record is unusable: counted, listed, skipped; its page stays
-    ├── ArchiveError             the archive is not available (absent objects are `ObjectNotFoundError`)
-    │   └── ObjectNotFoundError  the archive answered: there is no such object
-    ├── CatalogueError           the catalogue is not available, or refuses
-    │   └── HarvestSupersededError   another process harvests this member now: stop, write nothing more
-    ├── EngineError
-    │   ├── QueryRejectedError       the engine cannot answer this query: the reader must change it
-    │   ├── EngineUnavailableError   the index cannot be reached: 503, try again
-    │   └── SchemaChangedError       the index was built for another schema: rebuild it
-    └── OaiError                 an answer of our own OAI-PMH endpoint, by its code
+LumbungError
+├── ConfigError              the settings or the command are wrong: say how to mend them, exit 2
+├── MemberError              a member did not do what it should: this harvest ends, the others go on
+│   ├── UnreachableError     no answer: try again later
+│   ├── ThrottledError       asked to wait: try again after `retry_after` seconds
+│   ├── RefusedError         the server says no (401, 403, a challenge page): a person must talk to it
+│   ├── MalformedResponseError   the bytes are not an OAI-PMH response: they are kept, the list is incomplete
+│   ├── ProtocolError        a well-formed OAI-PMH error, by its code
+│   └── TokenLoopError       the list makes no progress: it would never end
+├── RecordError              one record is unusable: counted, listed, skipped; its page stays
+├── ArchiveError             the archive is not available (absent objects are `ObjectNotFoundError`)
+│   └── ObjectNotFoundError  the archive answered: there is no such object
+├── CatalogueError           the catalogue is not available, or refuses
+│   └── HarvestSupersededError   another process harvests this member now: stop, write nothing more
+├── EngineError
+│   ├── QueryRejectedError       the engine cannot answer this query: the reader must change it
+│   ├── EngineUnavailableError   the index cannot be reached: 503, try again
+│   └── SchemaChangedError       the index was built for another schema: rebuild it
+└── OaiError                 an answer of our own OAI-PMH endpoint, by its code
 """
 
 

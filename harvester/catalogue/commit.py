@@ -1,0 +1,380 @@
+"""A page of records committed as one transaction: added, changed, unchanged and deleted told apart."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from harvester.catalogue.clock import take_datestamp
+from harvester.catalogue.database import Catalogue
+from harvester.catalogue.members import Member
+from harvester.catalogue.public_ids import make_public_id
+from harvester.catalogue.records import ABOUT_SEPARATOR
+from harvester.catalogue.tables import forms, harvests, lists, pages, problems, records
+from harvester.errors import CatalogueError, HarvestSupersededError
+from harvester.oai.page import Page, Record
+
+_local = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Where a page came from: its request, answer and place in the archive. `fetched_at` is our clock's."""
+
+    archive_key: str
+    url: str
+    status: int
+    size: int
+    fetched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a page did to the catalogue; `records` is the sum of the others."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: int = 0
+
+    @property
+    def records(self) -> int:
+        """Every record that the page listed."""
+        return self.added + self.changed + self.unchanged + self.deleted + self.failed
+
+
+def commit_page(
+    catalogue: Catalogue,
+    *,
+    harvest_id: int,
+    member: Member,
+    list_id: int,
+    prefix: str,
+    page: Page,
+    fetched: Fetched,
+) -> Counts:
+    """The page, its records, the run's counts and the list's position stand in the catalogue, or none of it does.
+
+    Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
+    deletion of a record that we never had is counted as unchanged and leaves no row.
+
+    Raises:
+        HarvestSupersededError: another run owns the list by now.
+        CatalogueError: the catalogue does not answer; nothing was written.
+    """
+    arrivals = {arrival.identifier: arrival for arrival in _arrivals(page)}
+    for salt in range(8):
+        try:
+            with catalogue.write() as connection:
+                _check_owner(connection, list_id, harvest_id)
+                commit = _PageCommit(connection, member, prefix, catalogue.now(), salt)
+                counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
+                _count_page(connection, harvest_id, counts)
+                connection.execute(
+                    update(lists)
+                    .where(lists.c.id == list_id)
+                    .values(
+                        token=page.next_token or None,
+                        pass_started=func.coalesce(lists.c.pass_started, page.response_date),
+                        pass_received=lists.c.pass_received + page.size,
+                        pass_size=page.token.complete_list_size if page.token else None,
+                    )
+                )
+                return counts
+        except CatalogueError as error:
+            # Two records with one public id: the page's new ones get others, by another salt.
+            if not isinstance(error.__cause__, IntegrityError) or "public_id" not in str(error):
+                raise
+    raise CatalogueError(f"{member.slug}: no free public ids for the page {fetched.url}")
+
+
+def commit_failed_page(
+    catalogue: Catalogue, *, harvest_id: int, list_id: int | None, fetched: Fetched, error: str
+) -> None:
+    """A page that is no answer is on record, with its bytes' place and what was wrong with it."""
+    with catalogue.write() as connection:
+        connection.execute(insert(pages).values(_page_row(harvest_id, list_id, fetched, "", 0, error)))
+        _count_page(connection, harvest_id, Counts())
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A record as it comes in, compressed before the transaction begins."""
+
+    identifier: str
+    datestamp: str
+    deleted: bool
+    hash: bytes
+    set_specs: str
+    xml: bytes | None
+    abouts: bytes | None
+
+
+def _arrivals(page: Page) -> Iterator[_Arrival]:
+    chosen: dict[str, Record] = {}
+    for record in page.records:
+        earlier = chosen.get(record.header.identifier)
+        if earlier is None or _wins(record, earlier):
+            chosen[record.header.identifier] = record
+    compressor = getattr(_local, "compressor", None)
+    if compressor is None:
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=3)
+    for record in chosen.values():
+        header = record.header
+        yield _Arrival(
+            identifier=header.identifier,
+            datestamp=header.datestamp[:40],
+            deleted=header.deleted,
+            hash=record.hash,
+            set_specs="\n".join(header.set_specs),
+            xml=None if record.metadata is None else compressor.compress(record.metadata),
+            abouts=compressor.compress(ABOUT_SEPARATOR.join(record.abouts)) if record.abouts else None,
+        )
+
+
+def _wins(record: Record, earlier: Record) -> bool:
+    """One identifier twice in a page: the later datestamp wins, the live one on a tie."""
+    one, other = record.header, earlier.header
+    return (one.datestamp, not one.deleted) >= (other.datestamp, not other.deleted)
+
+
+class _PageCommit:
+    """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement."""
+
+    def __init__(self, connection: Connection, member: Member, prefix: str, now: int, salt: int) -> None:
+        self.connection = connection
+        self.member = member
+        self.prefix = prefix
+        self.datestamp = take_datestamp(connection, now)
+        self.salt = salt
+
+    def store(
+        self, arrivals: dict[str, _Arrival], page: Page, harvest_id: int, list_id: int, fetched: Fetched
+    ) -> Counts:
+        """All of the page's records stand, and their counts are returned."""
+        row = _page_row(harvest_id, list_id, fetched, page.response_date[:40], page.size, None)
+        result = self.connection.execute(insert(pages).values(row))
+        assert result.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row always has it
+        page_id = int(result.inserted_primary_key[0])
+        present = self._find_present(list(arrivals))
+        new, known = [], []
+        for arrival in arrivals.values():
+            found = present.get(arrival.identifier)
+            if found is not None:
+                known.append((arrival, found))
+            elif not arrival.deleted:
+                new.append(arrival)
+        self._add(new, page_id)
+        changed, deleted = self._change(known, page_id)
+        if page.failed:
+            self.connection.execute(
+                insert(problems),
+                [
+                    {
+                        "harvest_id": harvest_id,
+                        "page_id": page_id,
+                        "identifier": failed.identifier,
+                        "cause": failed.cause,
+                    }
+                    for failed in page.failed
+                ],
+            )
+        return Counts(
+            added=len(new),
+            changed=changed,
+            deleted=deleted,
+            unchanged=len(page.records) - len(new) - changed - deleted,
+            failed=len(page.failed),
+        )
+
+    def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
+        query = (
+            select(
+                records.c.identifier,
+                records.c.id,
+                records.c.deleted,
+                records.c.source_datestamp,
+                forms.c.hash,
+                forms.c.deleted.label("form_deleted"),
+                forms.c.set_specs,
+            )
+            .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == self.prefix))
+            .where(records.c.member_id == self.member.id)
+        )
+        found: dict[str, Any] = {}
+        for start in range(0, len(identifiers), 500):
+            some = query.where(records.c.identifier.in_(identifiers[start : start + 500]))
+            found.update((row.identifier, row) for row in self.connection.execute(some))
+        return found
+
+    def _add(self, new: list[_Arrival], page_id: int) -> None:
+        if not new:
+            return
+        # The clock's row is ours until the commit, so no other transaction takes these numbers.
+        number = (self.connection.execute(select(func.max(records.c.id))).scalar() or 0) + 1
+        slug, member_id = self.member.slug, self.member.id
+        self.connection.execute(
+            insert(records),
+            [
+                {
+                    "id": number + offset,
+                    "public_id": make_public_id(slug, arrival.identifier, self.salt),
+                    "member_id": member_id,
+                    "identifier": arrival.identifier,
+                    "work_id": number + offset,
+                    "datestamp": self.datestamp,
+                    "added": self.datestamp,
+                    "source_datestamp": arrival.datestamp,
+                    "deleted": False,
+                }
+                for offset, arrival in enumerate(new)
+            ],
+        )
+        self.connection.execute(
+            insert(forms),
+            [self._form_row(number + offset, arrival, page_id) for offset, arrival in enumerate(new)],
+        )
+
+    def _form_row(self, number: int, arrival: _Arrival, page_id: int) -> dict[str, Any]:
+        return {
+            "record_id": number,
+            "prefix": self.prefix,
+            "page_id": page_id,
+            "hash": arrival.hash,
+            "deleted": arrival.deleted,
+            "set_specs": arrival.set_specs,
+            "xml": arrival.xml,
+            "abouts": arrival.abouts,
+        }
+
+    def _change(self, known: list[tuple[_Arrival, Any]], page_id: int) -> tuple[int, int]:
+        """How many were changed, and how many were deleted."""
+        stamped: list[dict[str, Any]] = []
+        new_forms, payloads, gone = [], [], []
+        quiet: list[dict[str, Any]] = []
+        for arrival, row in known:
+            key = {"key_id": row.id, "key_prefix": self.prefix}
+            stamp = {"key_id": row.id, "new_source": arrival.datestamp, "new_datestamp": self.datestamp}
+            if arrival.deleted:
+                if row.hash is not None and not row.form_deleted:
+                    gone.append({**key, "new_page": page_id})
+                    stamped.append({**stamp, "was_deleted": row.deleted})
+            elif row.hash is None:
+                new_forms.append(self._form_row(row.id, arrival, page_id))
+                stamped.append({**stamp, "was_deleted": row.deleted})
+            elif row.form_deleted or row.hash != arrival.hash:
+                form = self._form_row(row.id, arrival, page_id)
+                payloads.append({**key, **{f"new_{name}": value for name, value in form.items()}})
+                stamped.append({**stamp, "was_deleted": row.deleted})
+            elif row.source_datestamp != arrival.datestamp or row.set_specs != arrival.set_specs:
+                quiet.append({**key, "new_source": arrival.datestamp, "new_set_specs": arrival.set_specs})
+        if new_forms:
+            self.connection.execute(insert(forms), new_forms)
+        if payloads:
+            self.connection.execute(_UPDATE_FORM, payloads)
+        if gone:
+            self.connection.execute(_DELETE_FORM, gone)
+        if quiet:
+            self.connection.execute(_UPDATE_SETS, quiet)
+            self.connection.execute(_UPDATE_SOURCE, quiet)
+        return self._stamp(stamped)
+
+    def _stamp(self, stamped: list[dict[str, Any]]) -> tuple[int, int]:
+        if not stamped:
+            return 0, 0
+        numbers = [row["key_id"] for row in stamped]
+        live = set(
+            self.connection.execute(
+                select(forms.c.record_id).where(forms.c.record_id.in_(numbers), forms.c.deleted.is_(False))
+            ).scalars()
+        )
+        deleted = 0
+        for row in stamped:
+            row["new_deleted"] = row["key_id"] not in live
+            deleted += row["new_deleted"] and not row.pop("was_deleted")
+        self.connection.execute(_STAMP_RECORD, stamped)
+        return len(stamped) - deleted, deleted
+
+
+_THIS_FORM = and_(forms.c.record_id == bindparam("key_id"), forms.c.prefix == bindparam("key_prefix"))
+_UPDATE_FORM = (
+    update(forms)
+    .where(_THIS_FORM)
+    .values(
+        {
+            forms.c[name]: bindparam(f"new_{name}")
+            for name in ("page_id", "hash", "deleted", "set_specs", "xml", "abouts")
+        }
+    )
+)
+_DELETE_FORM = update(forms).where(_THIS_FORM).values(deleted=True, page_id=bindparam("new_page"))
+_UPDATE_SETS = update(forms).where(_THIS_FORM).values(set_specs=bindparam("new_set_specs"))
+_THIS_RECORD = records.c.id == bindparam("key_id")
+_UPDATE_SOURCE = update(records).where(_THIS_RECORD).values(source_datestamp=bindparam("new_source"))
+_STAMP_RECORD = (
+    update(records)
+    .where(_THIS_RECORD)
+    .values(
+        datestamp=bindparam("new_datestamp"),
+        source_datestamp=bindparam("new_source"),
+        deleted=bindparam("new_deleted"),
+    )
+)
+
+
+def _check_owner(connection: Connection, list_id: int, harvest_id: int) -> None:
+    owner = connection.execute(select(lists.c.harvest_id).where(lists.c.id == list_id)).scalar_one()
+    if owner != harvest_id:
+        raise HarvestSupersededError("another process has begun to harvest this member; this one stops")
+
+
+def _page_row(
+    harvest_id: int, list_id: int | None, fetched: Fetched, response_date: str, size: int, error: str | None
+) -> dict[str, Any]:
+    return {
+        "harvest_id": harvest_id,
+        "list_id": list_id,
+        "archive_key": fetched.archive_key,
+        "url": fetched.url,
+        "fetched_at": fetched.fetched_at,
+        "response_date": response_date,
+        "status": fetched.status,
+        "size": fetched.size,
+        "records": size,
+        "error": error,
+    }
+
+
+def _count_page(connection: Connection, harvest_id: int, counts: Counts) -> None:
+    names = ("records", "added", "changed", "unchanged", "deleted", "failed")
+    values = {name: harvests.c[name] + getattr(counts, name) for name in names}
+    connection.execute(
+        update(harvests).where(harvests.c.id == harvest_id).values(pages=harvests.c.pages + 1, **values)
+    )
+
+
+def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> int:
+    """Every live record of the member is a tombstone with a new datestamp; how many there were."""
+    total = 0
+    while True:
+        with catalogue.write() as connection:
+            some = (
+                select(records.c.id)
+                .where(records.c.member_id == member.id, records.c.deleted.is_(False))
+                .limit(batch)
+            )
+            numbers = connection.execute(some).scalars().all()
+            if not numbers:
+                return total
+            datestamp = take_datestamp(connection, catalogue.now())
+            these = records.c.id.in_(numbers)
+            connection.execute(update(records).where(these).values(deleted=True, datestamp=datestamp))
+            connection.execute(update(forms).where(forms.c.record_id.in_(numbers)).values(deleted=True))
+            total += len(numbers)

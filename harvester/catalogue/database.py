@@ -1,0 +1,133 @@
+"""Opening the catalogue: durable transactions, one writer at a time, migrated to the present schema."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from time import time
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from harvester.errors import CatalogueError, ConfigError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Catalogue:
+    """Access to the catalogue. Safe for use by many threads; `now` gives the time in seconds since 1970."""
+
+    def __init__(self, engine: Engine, now: Callable[[], float] = time) -> None:
+        self.engine = engine
+        self._now = now
+        # SQLite lets waiting writers poll; within one process a lock hands over at once and in turn.
+        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+
+    def now(self) -> int:
+        """The present second of this installation's clock."""
+        return int(self._now())
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one state of the catalogue throughout.
+
+        Raises:
+            CatalogueError: the database cannot be reached.
+        """
+        with _named_errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is durable once the block has ended, and undone if it raises.
+
+        Raises:
+            CatalogueError: the database cannot be reached or refuses.
+        """
+        with (
+            self._writer,
+            _named_errors(),
+            self.engine.connect().execution_options(lumbung_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Every pooled connection is closed."""
+        self.engine.dispose()
+
+
+def open_catalogue(url: str, now: Callable[[], float] = time) -> Catalogue:
+    """The catalogue at this SQLAlchemy URL, created or migrated to the present schema.
+
+    Raises:
+        ConfigError: the URL names no database that we know.
+        CatalogueError: the database cannot be reached, or was written by a newer version.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError("LUMBUNG_CATALOGUE is not a SQLAlchemy URL such as sqlite:////path/file") from error
+    if parsed.get_backend_name() != "sqlite":
+        raise ConfigError("LUMBUNG_CATALOGUE must be a sqlite:/// URL")
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        engine = create_engine(parsed, pool_size=32, max_overflow=32, connect_args={"timeout": 60})
+    except NoSuchModuleError as error:
+        raise ConfigError(f"LUMBUNG_CATALOGUE: {error}") from error
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    catalogue = Catalogue(engine, now)
+    _migrate(catalogue)
+    return catalogue
+
+
+def _migrate(catalogue: Catalogue) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    with catalogue.read() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    if present == head:
+        return
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if present is not None and present not in known:
+        raise CatalogueError("the catalogue was written by a newer version of Lumbung; please update")
+    with catalogue.write() as connection:  # two processes at once: the second finds nothing left to do
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not guessed by the driver
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a commit is on the disk before it is acknowledged
+        "foreign_keys=ON",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its lock at once: upgrading a reader later could fail with "database is locked".
+    write = connection.get_execution_options().get("lumbung_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise CatalogueError(f"the catalogue does not answer: {error.orig}") from error

@@ -1,0 +1,118 @@
+"""The members of the network, as registered by its operator."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, insert, select, update
+
+from harvester.catalogue.tables import members
+from harvester.errors import ConfigError
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A repository registered with us. `id` is 0 for one that is not stored yet."""
+
+    slug: str
+    name: str
+    base_url: str
+    prefixes: tuple[str, ...] = ("oai_dc",)
+    sets: tuple[str, ...] = ()
+    fulltext: bool = True
+    id: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigError` naming what is wrong."""
+        if not _SLUG.match(self.slug) or len(self.slug) > 64:
+            raise ConfigError(
+                f"the slug {self.slug!r} must be lower-case letters, digits and single hyphens, 64 at the most"
+            )
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f"{self.slug}: the base URL {self.base_url!r} must begin with http:// or https://")
+        if parts.username or parts.password:
+            raise ConfigError(f"{self.slug}: the base URL must not carry a user name or password")
+        if not self.prefixes:
+            raise ConfigError(f"{self.slug}: at least one metadata prefix is needed; oai_dc is always right")
+
+    @property
+    def host(self) -> str:
+        """The host that serves the member; hosts are asked one thing at a time."""
+        return urlsplit(self.base_url).hostname or ""
+
+
+def add_member(connection: Connection, member: Member, now: int) -> Member:
+    """The member is registered; one that was removed lives again under its old id and records.
+
+    Raises:
+        ConfigError: the slug is taken.
+    """
+    row = connection.execute(select(members).where(members.c.slug == member.slug)).one_or_none()
+    if row is not None and row.removed_at is None:
+        raise ConfigError(
+            f"the slug {member.slug!r} is taken by {row.name} ({row.base_url}); "
+            f"choose another, or `lumbung members remove {member.slug}` first"
+        )
+    values = {
+        "name": member.name,
+        "base_url": member.base_url,
+        "prefixes": list(member.prefixes),
+        "sets": list(member.sets),
+        "fulltext": member.fulltext,
+        "removed_at": None,
+    }
+    if row is None:
+        connection.execute(insert(members).values(slug=member.slug, added_at=now, **values))
+    else:
+        connection.execute(update(members).where(members.c.id == row.id).values(**values))
+    return get_member(connection, member.slug)
+
+
+def find_member(connection: Connection, slug: str) -> Member | None:
+    """The registered member of this slug, or None; a removed one is not registered."""
+    row = connection.execute(
+        select(members).where(members.c.slug == slug, members.c.removed_at.is_(None))
+    ).one_or_none()
+    return _member(row) if row else None
+
+
+def get_member(connection: Connection, slug: str) -> Member:
+    """The registered member of this slug.
+
+    Raises:
+        ConfigError: there is none; the text lists those that there are.
+    """
+    member = find_member(connection, slug)
+    if member is None:
+        known = ", ".join(m.slug for m in list_members(connection)) or "none yet"
+        raise ConfigError(f"there is no member {slug!r}; members: {known}")
+    return member
+
+
+def list_members(connection: Connection) -> tuple[Member, ...]:
+    """The registered members, by name."""
+    query = select(members).where(members.c.removed_at.is_(None)).order_by(members.c.name, members.c.id)
+    return tuple(_member(row) for row in connection.execute(query))
+
+
+def mark_removed(connection: Connection, member: Member, now: int) -> None:
+    """The member is no longer registered; its row, harvests and records stay."""
+    connection.execute(update(members).where(members.c.id == member.id).values(removed_at=now))
+
+
+def _member(row: Any) -> Member:
+    return Member(
+        slug=row.slug,
+        name=row.name,
+        base_url=row.base_url,
+        prefixes=tuple(row.prefixes),
+        sets=tuple(row.sets),
+        fulltext=row.fulltext,
+        id=row.id,
+    )

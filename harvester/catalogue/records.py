@@ -1,0 +1,159 @@
+"""Records read from the catalogue, with their payloads, in the order of our datestamps or their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import zstandard
+from sqlalchemy import Connection, select, tuple_
+
+from harvester.catalogue.database import Catalogue
+from harvester.catalogue.public_ids import decode_public_id, encode_public_id
+from harvester.catalogue.tables import forms, members, pages, records
+
+ABOUT_SEPARATOR = b"\0"  # between the about containers of a form: it cannot stand in XML
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A record's payload in one metadata format, as its member sent it. `fetched_at` in seconds since 1970."""
+
+    prefix: str
+    xml: bytes
+    abouts: tuple[bytes, ...]
+    set_specs: tuple[str, ...]
+    deleted: bool
+    response_date: str
+
+
+@dataclass(frozen=True, slots=True)
+class CataloguedRecord:
+    """One record of the catalogue. `id` is the public id, `number` the catalogue's own, `work` the work's number.
+
+    `forms` holds its payloads by prefix, first the member's first; the last good ones of a deleted record.
+    """
+
+    number: int
+    id: str
+    member: str
+    identifier: str
+    work: int
+    datestamp: int
+    added: int
+    source_datestamp: str
+    deleted: bool
+    forms: tuple[Form, ...] = ()
+
+
+_COLUMNS = (
+    records.c.id,
+    records.c.public_id,
+    members.c.slug,
+    records.c.identifier,
+    records.c.work_id,
+    records.c.datestamp,
+    records.c.added,
+    records.c.source_datestamp,
+    records.c.deleted,
+)
+_RECORDS = select(*_COLUMNS).join(members, members.c.id == records.c.member_id)
+
+
+def find_record(connection: Connection, public_id: str) -> CataloguedRecord | None:
+    """The record of this public id with its forms, or None."""
+    number = decode_public_id(public_id)
+    if number is None:
+        return None
+    found = connection.execute(_RECORDS.where(records.c.public_id == number))
+    return next(_with_forms(connection, [_record(row) for row in found]), None)
+
+
+def iter_changes(
+    connection: Connection, after: tuple[int, int], until: int, limit: int
+) -> Iterator[CataloguedRecord]:
+    """At most `limit` records with forms, whose (datestamp, number) comes after `after`, up to and with the second
+    `until`, in that order."""
+    query = (
+        _RECORDS.where(tuple_(records.c.datestamp, records.c.id) > after, records.c.datestamp <= until)
+        .order_by(records.c.datestamp, records.c.id)
+        .limit(limit)
+    )
+    return _with_forms(connection, [_record(row) for row in connection.execute(query)])
+
+
+def get_records(connection: Connection, numbers: Iterable[int]) -> Iterator[CataloguedRecord]:
+    """The records of these numbers, with forms, in ascending order."""
+    wanted = sorted(numbers)
+    for start in range(0, len(wanted), 500):
+        query = _RECORDS.where(records.c.id.in_(wanted[start : start + 500])).order_by(records.c.id)
+        yield from _with_forms(connection, [_record(row) for row in connection.execute(query)])
+
+
+def get_works(connection: Connection, works: Sequence[int]) -> Iterator[CataloguedRecord]:
+    """The live records, with forms, of these works, ordered by (work, number)."""
+    for start in range(0, len(works), 500):
+        query = _RECORDS.where(
+            records.c.work_id.in_(works[start : start + 500]), records.c.deleted.is_(False)
+        ).order_by(records.c.work_id, records.c.id)
+        yield from _with_forms(connection, [_record(row) for row in connection.execute(query)])
+
+
+def iter_records(catalogue: Catalogue, slugs: Sequence[str] = (), batch: int = 1000) -> Iterator[CataloguedRecord]:
+    """Every record, tombstones too, with forms, in the order of their numbers and in bounded memory."""
+    query = _RECORDS.where(members.c.slug.in_(slugs)) if slugs else _RECORDS
+    last = 0
+    while True:
+        with catalogue.read() as connection:
+            some = query.where(records.c.id > last).order_by(records.c.id).limit(batch)
+            found = [_record(row) for row in connection.execute(some)]
+            found = list(_with_forms(connection, found))
+        if not found:
+            return
+        yield from found
+        last = found[-1].number
+
+
+def public_ids(connection: Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """The public ids of records by their numbers."""
+    ids: dict[int, str] = {}
+    for start in range(0, len(numbers), 500):
+        query = select(records.c.id, records.c.public_id).where(records.c.id.in_(numbers[start : start + 500]))
+        ids.update((row.id, encode_public_id(row.public_id)) for row in connection.execute(query))
+    return ids
+
+
+def _record(row: Any) -> CataloguedRecord:
+    number, public_id, *others = row
+    return CataloguedRecord(number, encode_public_id(public_id), *others)
+
+
+def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterator[CataloguedRecord]:
+    by_record: dict[int, list[Form]] = {}
+    query = select(
+        forms.c.record_id,
+        forms.c.prefix,
+        forms.c.xml,
+        forms.c.abouts,
+        forms.c.set_specs,
+        forms.c.deleted,
+        pages.c.response_date,
+    ).join(pages, pages.c.id == forms.c.page_id)
+    decompressor = zstandard.ZstdDecompressor()
+    numbers = [record.number for record in found]
+    for start in range(0, len(numbers), 500):
+        some = query.where(forms.c.record_id.in_(numbers[start : start + 500]))
+        for number, prefix, xml, abouts, set_specs, deleted, response_date in connection.execute(some):
+            by_record.setdefault(number, []).append(
+                Form(
+                    prefix=prefix,
+                    xml=decompressor.decompress(xml) if xml else b"",
+                    abouts=tuple(decompressor.decompress(abouts).split(ABOUT_SEPARATOR)) if abouts else (),
+                    set_specs=tuple(set_specs.split("\n")) if set_specs else (),
+                    deleted=deleted,
+                    response_date=response_date,
+                )
+            )
+    for record in found:
+        yield replace(record, forms=tuple(by_record.get(record.number, ())))

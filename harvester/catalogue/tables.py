@@ -1,0 +1,176 @@
+"""The catalogue's tables: the truth about state. Migrations in `migrations/` make and change them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Times are seconds since 1970, UTC; a "datestamp" is ours unless it says source.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", SmallInteger, primary_key=True),
+    Column("closed", BigInteger, nullable=False),  # no commit gets this second or an earlier one
+    Column("last", BigInteger, nullable=False),  # the newest datestamp that was given
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("slug", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("prefixes", JSON, nullable=False),
+    Column("sets", JSON, nullable=False),
+    Column("fulltext", Boolean, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+)
+
+# One list = one metadata prefix and one set of a member: its watermark, and how far an unfinished pass came.
+lists = Table(
+    "lists",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("prefix", String(64), nullable=False),
+    Column("set_spec", String(512), nullable=False),  # empty: no set asked for
+    Column("base_url", Text, nullable=False),  # a watermark holds for the server that gave it
+    Column("watermark", String(20)),  # `from` of the next pass; None: everything
+    Column("harvest_id", Integer),  # who may write this list now
+    Column("token", Text),  # where an unfinished pass goes on
+    Column("pass_from", String(20)),
+    Column("pass_started", String(20)),  # responseDate of the pass's first page
+    Column("pass_received", Integer, nullable=False, default=0),
+    Column("pass_size", Integer),
+    UniqueConstraint("member_id", "prefix", "set_spec"),
+)
+
+harvests = Table(
+    "harvests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("outcome", String(24)),  # None while it runs
+    Column("from_", String(20)),
+    Column("until", String(20)),
+    *(
+        Column(count, Integer, nullable=False, default=0)
+        for count in ("requests", "pages", "records", "added", "changed", "unchanged", "deleted", "failed")
+    ),
+    Column("bytes", BigInteger, nullable=False, default=0),
+    Column("error", Text),
+    Index(None, "member_id", "id"),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("harvest_id", ForeignKey("harvests.id"), nullable=False),
+    Column("list_id", Integer),
+    Column("archive_key", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+    Column("response_date", String(40), nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("error", Text),
+    Index(None, "harvest_id"),
+)
+
+problems = Table(
+    "problems",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("harvest_id", ForeignKey("harvests.id"), nullable=False),
+    Column("page_id", BigInteger, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Index(None, "harvest_id"),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("public_id", BigInteger, nullable=False, unique=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("work_id", BigInteger, nullable=False),
+    Column("datestamp", BigInteger, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Column("source_datestamp", String(40), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    UniqueConstraint("member_id", "identifier"),
+    Index(None, "datestamp", "id"),
+    Index(None, "work_id"),
+)
+
+# The current payload of a record in each metadata format that its member gives.
+forms = Table(
+    "forms",
+    metadata,
+    Column("record_id", BigInteger, primary_key=True),
+    Column("prefix", String(64), primary_key=True),
+    Column("page_id", BigInteger, nullable=False),
+    Column("hash", LargeBinary(16), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("set_specs", Text, nullable=False),  # one a line
+    Column("xml", LargeBinary),  # zstd
+    Column("abouts", LargeBinary),  # zstd, one payload a line-feed-separated part
+)
+
+# What joins records of different members into one work, and which works an index must look at again.
+match_keys = Table(
+    "match_keys",
+    metadata,
+    Column("record_id", BigInteger, primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Index(None, "key"),
+)
+
+work_changes = Table(
+    "work_changes",
+    metadata,
+    Column("work_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("change", BigInteger, nullable=False, index=True),
+)
+
+# How far a reader of the records table came: (datestamp, id), both inclusive.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("datestamp", BigInteger, nullable=False),
+    Column("record_id", BigInteger, nullable=False),
+)

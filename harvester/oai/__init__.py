@@ -1,0 +1,1 @@
+"""The OAI-PMH client side: what a member sends, and how it is asked."""
