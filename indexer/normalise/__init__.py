@@ -1,1 +1,1 @@
-"""Normalisers: one module per kind of value; pure functions that read what members really send, or say None."""
+"""Normalisers, one module per kind of value: pure, they read what members really send or say None."""
