@@ -1,0 +1,1 @@
+"""Four invented repositories, served over real HTTP in the manners of the platforms that members run."""

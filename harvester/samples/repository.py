@@ -1,0 +1,61 @@
+"""What a sample member holds: a small repository in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harvester.datestamps import SECONDS, Granularity
+
+DcValue = tuple[str, str, str | None]
+"""A Dublin Core element's name, its text, and its xml:lang where it has one."""
+
+Platform = Literal["dspace", "eprints", "ojs", "slims"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One record, as its repository would send it.
+
+    Attributes:
+        datestamp: UTC, written in the granularity of its repository.
+        dc: in the order in which they are sent; kept, and not sent, when the record is deleted.
+        page: path (and query) of the landing page on the server, or None where there is none.
+    """
+
+    identifier: str
+    datestamp: str
+    sets: tuple[str, ...]
+    dc: tuple[DcValue, ...]
+    deleted: bool = False
+    page: str | None = None
+
+    def values(self, element: str) -> tuple[str, ...]:
+        """The texts of one Dublin Core element, in order."""
+        return tuple(text for name, text, _ in self.dc if name == element)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleRepository:
+    """A repository and its records, in the order in which its lists send them.
+
+    Compared by identity, so that a changed repository is another one.
+
+    Attributes:
+        path: of the OAI-PMH endpoint on the server, with its leading slash.
+        sets: (setSpec, setName), parents before their children; none at all means no set hierarchy.
+        records: where `platform` is "eprints", in ascending order of the number that ends the identifier.
+        platform: in whose form, and with whose way of counting, the resumptionTokens are written.
+    """
+
+    slug: str
+    name: str
+    path: str
+    records: tuple[SampleRecord, ...] = ()
+    sets: tuple[tuple[str, str], ...] = ()
+    admin_email: str = "pustaka@anggota.example"
+    granularity: Granularity = SECONDS
+    deleted_record: Literal["no", "transient", "persistent"] = "persistent"
+    page_size: int = 100
+    platform: Platform = "slims"
+    description: str = ""
