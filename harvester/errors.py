@@ -66,13 +66,18 @@ class MalformedResponseError(MemberError):
 class ProtocolError(MemberError):
     """The server answered with an OAI-PMH error. Spec: 3.6."""
 
-    def __init__(self, code: str, message: str, *, url: str = "") -> None:
+    def __init__(self, code: str, message: str, *, url: str = "", response_date: str = "") -> None:
         super().__init__(f"{code}: {message}" if message else code, url=url)
         self.code = code
+        self.response_date = response_date
 
 
 class TokenLoopError(MemberError):
     """The same resumptionToken, or the same page, came twice: the list would never end."""
+
+
+class IncompleteListError(MemberError):
+    """The list ended early: fewer records came than the server promised, or the operator stopped it."""
 
 
 class RecordError(LumbungError):

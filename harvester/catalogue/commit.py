@@ -49,6 +49,10 @@ class Counts:
         """Every record that the page listed."""
         return self.added + self.changed + self.unchanged + self.deleted + self.failed
 
+    def __add__(self, other: Counts) -> Counts:
+        """Both together."""
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
 
 def commit_page(
     catalogue: Catalogue,
@@ -69,6 +73,7 @@ def commit_page(
         HarvestSupersededError: another run owns the list by now.
         CatalogueError: the catalogue does not answer; nothing was written.
     """
+    size = page.token.complete_list_size if page.token else None
     arrivals = {arrival.identifier: arrival for arrival in _arrivals(page)}
     for salt in range(8):
         try:
@@ -82,9 +87,9 @@ def commit_page(
                     .where(lists.c.id == list_id)
                     .values(
                         token=page.next_token or None,
-                        pass_started=func.coalesce(lists.c.pass_started, page.response_date),
+                        pass_started=func.coalesce(lists.c.pass_started, page.response_date[:40]),
                         pass_received=lists.c.pass_received + page.size,
-                        pass_size=page.token.complete_list_size if page.token else None,
+                        pass_size=func.coalesce(size, lists.c.pass_size),
                     )
                 )
                 return counts
@@ -355,9 +360,7 @@ def _page_row(
 def _count_page(connection: Connection, harvest_id: int, counts: Counts) -> None:
     names = ("records", "added", "changed", "unchanged", "deleted", "failed")
     values = {name: harvests.c[name] + getattr(counts, name) for name in names}
-    connection.execute(
-        update(harvests).where(harvests.c.id == harvest_id).values(pages=harvests.c.pages + 1, **values)
-    )
+    connection.execute(update(harvests).where(harvests.c.id == harvest_id).values(pages=harvests.c.pages + 1, **values))
 
 
 def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> int:
@@ -366,9 +369,7 @@ def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> i
     while True:
         with catalogue.write() as connection:
             some = (
-                select(records.c.id)
-                .where(records.c.member_id == member.id, records.c.deleted.is_(False))
-                .limit(batch)
+                select(records.c.id).where(records.c.member_id == member.id, records.c.deleted.is_(False)).limit(batch)
             )
             numbers = connection.execute(some).scalars().all()
             if not numbers:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from harvester.catalogue.members import Member
 from harvester.catalogue.tables import harvests, lists, members, pages, problems, records
+from harvester.errors import HarvestSupersededError
 
 Outcome = Literal["complete", "complete-with-failures", "nothing-new", "incomplete", "failed"]
 SUCCESSES: frozenset[str] = frozenset({"complete", "complete-with-failures", "nothing-new"})
@@ -115,16 +116,21 @@ def get_lists(connection: Connection, harvest_id: int) -> tuple[ListState, ...]:
     return tuple(ListState(*row) for row in connection.execute(query))
 
 
-def start_pass(connection: Connection, list_id: int, from_: str | None) -> None:
+def start_pass(connection: Connection, harvest_id: int, list_id: int, from_: str | None) -> None:
     """The list's pass begins anew at `from_`; what an unfinished one had reached is forgotten."""
-    values = dict.fromkeys(_PASS, None) | {"pass_received": 0, "pass_from": from_}
-    connection.execute(update(lists).where(lists.c.id == list_id).values(**values))
+    _set_pass(connection, harvest_id, list_id, {"pass_from": from_})
 
 
-def finish_pass(connection: Connection, list_id: int, watermark: str) -> None:
+def finish_pass(connection: Connection, harvest_id: int, list_id: int, watermark: str) -> None:
     """The list was proved complete: the watermark moves, and nothing is left to resume."""
-    values = dict.fromkeys(_PASS, None) | {"pass_received": 0, "watermark": watermark}
-    connection.execute(update(lists).where(lists.c.id == list_id).values(**values))
+    _set_pass(connection, harvest_id, list_id, {"watermark": watermark})
+
+
+def _set_pass(connection: Connection, harvest_id: int, list_id: int, values: dict[str, str | None]) -> None:
+    owned = (lists.c.id == list_id, lists.c.harvest_id == harvest_id)
+    blank = dict.fromkeys(_PASS, None) | {"pass_received": 0}
+    if not connection.execute(update(lists).where(*owned).values(blank | values)).rowcount:
+        raise HarvestSupersededError("another process has begun to harvest this member; this one stops")
 
 
 def finish_harvest(
@@ -191,9 +197,7 @@ def get_status(connection: Connection, member: Member) -> MemberStatus:
     success = connection.execute(newest.where(harvests.c.outcome.in_(SUCCESSES))).one_or_none()
     counts: dict[bool, int] = dict(
         connection.execute(
-            select(records.c.deleted, func.count())
-            .where(records.c.member_id == member.id)
-            .group_by(records.c.deleted)
+            select(records.c.deleted, func.count()).where(records.c.member_id == member.id).group_by(records.c.deleted)
         )
         .tuples()
         .all()

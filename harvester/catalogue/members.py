@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +60,22 @@ def add_member(connection: Connection, member: Member, now: int) -> Member:
             f"the slug {member.slug!r} is taken by {row.name} ({row.base_url}); "
             f"choose another, or `lumbung members remove {member.slug}` first"
         )
+    return _put_member(connection, member, now)
+
+
+def import_members(connection: Connection, found: Iterable[Member], now: int) -> tuple[int, int]:
+    """All of these are registered as they are given; how many were added, and how many were there before."""
+    added = updated = 0
+    for member in found:
+        if find_member(connection, member.slug) is None:
+            added += 1
+        else:
+            updated += 1
+        _put_member(connection, member, now)
+    return added, updated
+
+
+def _put_member(connection: Connection, member: Member, now: int) -> Member:
     values = {
         "name": member.name,
         "base_url": member.base_url,
@@ -67,10 +84,9 @@ def add_member(connection: Connection, member: Member, now: int) -> Member:
         "fulltext": member.fulltext,
         "removed_at": None,
     }
-    if row is None:
+    this = members.c.slug == member.slug
+    if not connection.execute(update(members).where(this).values(**values)).rowcount:
         connection.execute(insert(members).values(slug=member.slug, added_at=now, **values))
-    else:
-        connection.execute(update(members).where(members.c.id == row.id).values(**values))
     return get_member(connection, member.slug)
 
 
@@ -99,6 +115,11 @@ def list_members(connection: Connection) -> tuple[Member, ...]:
     """The registered members, by name."""
     query = select(members).where(members.c.removed_at.is_(None)).order_by(members.c.name, members.c.id)
     return tuple(_member(row) for row in connection.execute(query))
+
+
+def rename_member(connection: Connection, member: Member, name: str) -> None:
+    """The member is shown under this name."""
+    connection.execute(update(members).where(members.c.id == member.id).values(name=name))
 
 
 def mark_removed(connection: Connection, member: Member, now: int) -> None:

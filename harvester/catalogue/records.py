@@ -70,9 +70,7 @@ def find_record(connection: Connection, public_id: str) -> CataloguedRecord | No
     return next(_with_forms(connection, [_record(row) for row in found]), None)
 
 
-def iter_changes(
-    connection: Connection, after: tuple[int, int], until: int, limit: int
-) -> Iterator[CataloguedRecord]:
+def iter_changes(connection: Connection, after: tuple[int, int], until: int, limit: int) -> Iterator[CataloguedRecord]:
     """At most `limit` records with forms, whose (datestamp, number) comes after `after`, up to and with the second
     `until`, in that order."""
     query = (

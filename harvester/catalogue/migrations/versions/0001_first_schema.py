@@ -101,7 +101,7 @@ def upgrade() -> None:
         sa.Column("harvest_id", sa.Integer(), nullable=True),
         sa.Column("token", sa.Text(), nullable=True),
         sa.Column("pass_from", sa.String(length=20), nullable=True),
-        sa.Column("pass_started", sa.String(length=20), nullable=True),
+        sa.Column("pass_started", sa.String(length=40), nullable=True),
         sa.Column("pass_received", sa.Integer(), nullable=False),
         sa.Column("pass_size", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["member_id"], ["members.id"], name=op.f("fk_lists_member_id")),

@@ -1,0 +1,94 @@
+"""An archive in a local folder: one file an object, durable when `put` returns."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from harvester.errors import ArchiveError, ObjectNotFoundError
+
+
+class LocalArchive:
+    """Objects as files below `root`. Several processes may put at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArchiveError(f"the archive folder {root} cannot be made: {error}") from error
+
+    def put(self, key: str, content: bytes) -> None:
+        """See `Archive.put`. A file is written aside, synced, and then linked to its name: never half there."""
+        path = self._path(key)
+        try:
+            self._make_folder(path.parent)
+            descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.link(aside, path)
+            except FileExistsError:
+                if path.read_bytes() != content:
+                    raise ArchiveError(f"the archive holds other bytes under {key} already") from None
+            finally:
+                Path(aside).unlink()
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise ArchiveError(f"the archive cannot keep {key}: {error}") from error
+
+    def get(self, key: str) -> bytes:
+        """See `Archive.get`."""
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectNotFoundError(f"the archive has no object {key}") from error
+        except OSError as error:
+            raise ArchiveError(f"the archive cannot read {key}: {error}") from error
+
+    def iter_keys(self, prefix: str = "") -> Iterator[str]:
+        """See `Archive.iter_keys`."""
+        yield from self._walk(self._root, "", prefix)
+
+    def check(self) -> None:
+        """See `Archive.check`."""
+        if not os.access(self._root, os.W_OK):
+            raise ArchiveError(f"the archive folder {self._root} is not writable")
+
+    def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[str]:
+        # A folder sorts as its name with a slash, so that the keys come out in ascending order.
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in entries if entry.name[0] != ".")
+        for name in names:
+            key = base + name
+            if name.endswith("/"):
+                if key.startswith(prefix) or prefix.startswith(key):
+                    yield from self._walk(folder / name, key, prefix)
+            elif key.startswith(prefix):
+                yield key
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if any(part.startswith(".") or not part for part in parts):
+            raise ArchiveError(f"not an archive key: {key!r}")
+        return self._root.joinpath(*parts)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A file's name is durable only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,345 @@
+"""One harvest of each member asked for: every list from its watermark, or from where a killed run stopped.
+
+A list is one metadata prefix and one set of a member. It is complete only if that was proved: each page
+is an OAI-PMH answer, the end is marked, and no fewer records came than the server promised. Only then does
+its watermark move. Spec: 3.5, [harv 3].
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from harvester.archive import Archive, page_key, put_page
+from harvester.catalogue import Catalogue
+from harvester.catalogue.commit import Counts, Fetched, commit_failed_page, commit_page
+from harvester.catalogue.harvests import (
+    SUCCESSES,
+    ListState,
+    Outcome,
+    Run,
+    begin_harvest,
+    finish_harvest,
+    finish_pass,
+    get_lists,
+    get_run,
+    set_window,
+    start_pass,
+)
+from harvester.catalogue.members import Member, rename_member
+from harvester.datestamps import DAY, Granularity, format_datestamp, next_from, parse_datestamp, parse_granularity
+from harvester.errors import (
+    CatalogueError,
+    HarvestSupersededError,
+    IncompleteListError,
+    LumbungError,
+    MalformedResponseError,
+    MemberError,
+    ProtocolError,
+    TokenLoopError,
+)
+from harvester.oai.client import Client, PageResponse
+from harvester.oai.transport import Answer, Transport
+from harvester.settings import Settings
+
+HOSTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a member's harvest is: pages and records of this run so far, `expected` records of the present list."""
+
+    member: str
+    pages: int
+    records: int
+    expected: int | None = None
+    run: Run | None = None  # set at the end
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestContext:
+    """What every member's harvest shares."""
+
+    settings: Settings
+    catalogue: Catalogue
+    archive: Archive
+    stop: threading.Event = field(default_factory=threading.Event)
+    report: Callable[[Progress], None] = lambda _progress: None
+
+
+def harvest_members(
+    context: HarvestContext, members: Iterable[Member], *, full: bool = False, at_once: int = HOSTS_AT_ONCE
+) -> Iterator[tuple[Member, Run]]:
+    """Each member with its ended run, in the order in which they end.
+
+    Members of different hosts are harvested side by side, `at_once` hosts at a time; those of one host in
+    turn. What one member does never stops the others.
+    """
+    by_host: dict[str, list[Member]] = {}
+    for member in members:
+        by_host.setdefault(member.host, []).append(member)
+    ended: list[tuple[Member, Run]] = []
+    guard = threading.Condition()
+
+    def harvest_host(of_host: list[Member]) -> None:
+        for member in of_host:
+            if context.stop.is_set():
+                return
+            run = harvest_member(context, member, full=full)
+            with guard:
+                ended.append((member, run))
+                guard.notify()
+
+    with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="harvest") as pool:
+        futures = [pool.submit(harvest_host, of_host) for of_host in by_host.values()]
+        for future in futures:
+            future.add_done_callback(lambda _future: _notify(guard))
+        while True:
+            with guard:
+                guard.wait_for(lambda: ended or all(future.done() for future in futures))
+                ready, ended[:] = ended[:], []
+            yield from ready
+            if not ready:
+                break
+        for future in as_completed(futures):
+            future.result()  # an error of our own, never of a member: it must be seen
+
+
+def _notify(guard: threading.Condition) -> None:
+    with guard:
+        guard.notify()
+
+
+def harvest_member(context: HarvestContext, member: Member, *, full: bool = False) -> Run:
+    """The member's run, ended and on record; errors of the member are its outcome.
+
+    Raises:
+        CatalogueError, ArchiveError: ours; the run stays open and the next one goes on from its last page.
+    """
+    with context.catalogue.write() as connection:
+        harvest_id = begin_harvest(connection, member, context.catalogue.now(), full=full)
+    settings = context.settings
+    transport = Transport(
+        user_agent=settings.user_agent,
+        from_email=settings.admin_email,
+        max_wait=settings.max_wait,
+        stop=context.stop,
+    )
+    try:
+        return _MemberHarvest(context, member, harvest_id, transport).run()
+    finally:
+        transport.close()
+
+
+class _MemberHarvest:
+    """One run. `_kept` is the archive's place of the newest answer."""
+
+    def __init__(self, context: HarvestContext, member: Member, harvest_id: int, transport: Transport) -> None:
+        self.context = context
+        self.catalogue = context.catalogue
+        self.member = member
+        self.harvest_id = harvest_id
+        self.transport = transport
+        self.client = Client(member.base_url, transport, self._keep)
+        self.granularity: Granularity = DAY
+        self.log = structlog.get_logger("harvest").bind(member=member.slug, harvest=harvest_id)
+        self._sequence = 0
+        self._kept: Fetched | None = None
+        self._totals = Counts()
+        self._pages = 0
+
+    def run(self) -> Run:
+        """The run, ended."""
+        self.log.info("harvest begins", base_url=self.member.base_url)
+        errors: list[str] = []
+        reached: list[str] = []
+        asked: list[str | None] = []
+        try:
+            self._identify()
+            with self.catalogue.read() as connection:
+                lists = get_lists(connection, self.harvest_id)
+            for state in lists:
+                asked.append(state.pass_from if state.token else state.watermark)
+                try:
+                    reached.append(self._harvest_list(state))
+                except (ProtocolError, IncompleteListError, MalformedResponseError, TokenLoopError) as error:
+                    # The other lists may be well.
+                    errors.append(self._list_name(state) + str(error))
+        except HarvestSupersededError as error:
+            self.log.warning("harvest superseded")
+            with self.catalogue.read() as connection:
+                return replace(get_run(connection, self.harvest_id), error=str(error), outcome="incomplete")
+        except MemberError as error:
+            errors.append(str(error))
+        return self._finish(errors, asked, reached)
+
+    def _finish(self, errors: list[str], asked: list[str | None], reached: list[str]) -> Run:
+        outcome = self._outcome(bool(errors))
+        error = "; ".join(errors) or None
+        with self.catalogue.write() as connection:
+            from_ = None if None in asked or not asked else min(filter(None, asked))
+            set_window(connection, self.harvest_id, from_, min(reached) if reached and not errors else None)
+            run = finish_harvest(
+                connection,
+                self.harvest_id,
+                outcome=outcome,
+                error=error,
+                requests=self.transport.requests,
+                size=self.transport.bytes,
+                now=self.catalogue.now(),
+            )
+        level = self.log.info if outcome in SUCCESSES else self.log.warning
+        level("harvest ends", outcome=outcome, records=run.records, error=error)
+        self.context.report(Progress(self.member.slug, run.pages, run.records, run=run))
+        return run
+
+    def _outcome(self, broken: bool) -> Outcome:
+        counts = self._totals
+        if broken:
+            return "incomplete" if self._pages else "failed"
+        if counts.failed:
+            # A run that could use nothing of what it was given is no success of any kind.
+            return "failed" if counts.failed == counts.records else "complete-with-failures"
+        if counts.added + counts.changed + counts.deleted == 0:
+            return "nothing-new"
+        return "complete"
+
+    def _list_name(self, state: ListState) -> str:
+        several = len(self.member.prefixes) * max(1, len(self.member.sets)) > 1
+        if not several:
+            return ""
+        return f"{state.prefix}{' ' + state.set_spec if state.set_spec else ''}: "
+
+    def _identify(self) -> None:
+        """The granularity is known; a repository whose Identify is broken is asked in days, which all serve."""
+        try:
+            root = self.client.harvest(verb="Identify").xml
+        except (ProtocolError, MalformedResponseError) as error:
+            self.log.warning("Identify cannot be read", error=str(error))
+            self._record_answer(None, error)
+            return
+        self.granularity = parse_granularity(root.findtext(".//{*}granularity"))
+        name = (root.findtext(".//{*}repositoryName") or "").strip()
+        if name and self.member.name == self.member.slug:  # the operator gave it no name
+            with self.catalogue.write() as connection:
+                rename_member(connection, self.member, name)
+
+    def _harvest_list(self, state: ListState) -> str:
+        """The list is complete and its watermark moved; the responseDate that the pass is proved to reach.
+
+        Raises:
+            MemberError: it is not; its position is on record, and its watermark where it was.
+        """
+        if state.token:
+            try:
+                return self._walk(state, {"resumptionToken": state.token})
+            except ProtocolError as error:
+                if error.code != "badResumptionToken":
+                    raise
+                self.log.warning("the kept token has expired; the list starts again")
+        self._start_pass(state)
+        arguments = {"metadataPrefix": state.prefix}
+        if state.set_spec:
+            arguments["set"] = state.set_spec
+        if state.watermark:
+            arguments["from"] = _as_granular(state.watermark, self.granularity)
+        fresh = replace(state, token=None, pass_from=state.watermark, pass_started=None, pass_received=0)
+        return self._walk(fresh, arguments)
+
+    def _walk(self, state: ListState, arguments: Mapping[str, str]) -> str:
+        started = state.pass_started
+        received = state.pass_received
+        size = state.pass_size
+        seen = {state.token}
+        try:
+            for response in self.client.iter_list(**arguments):
+                started = started or response.page.response_date
+                received += response.page.size
+                size = self._commit(state, response) or size
+                token = response.page.next_token
+                if token and token in seen:
+                    self._start_pass(state)
+                    raise TokenLoopError("the same resumptionToken came twice", url=response.answer.url)
+                seen.add(token)
+                if token and self.context.stop.is_set():
+                    raise IncompleteListError("stopped by the operator; the next harvest goes on from here")
+        except ProtocolError as error:
+            # Also the end of some lists: the last token leads to noRecordsMatch (MLA Commons, Zenodo).
+            self._record_answer(state.id, error)
+            if error.code == "badResumptionToken":
+                self._start_pass(state)
+            if error.code != "noRecordsMatch":
+                raise
+            started = started or error.response_date
+        except MalformedResponseError as error:
+            self._record_answer(state.id, error)
+            raise
+        if size is not None and received < size:
+            raise IncompleteListError(
+                f"the list ended after {received} of {size} records", url=self._kept.url if self._kept else ""
+            )
+        return self._finish_pass(state, started)
+
+    def _finish_pass(self, state: ListState, started: str | None) -> str:
+        moment = parse_datestamp(started or "")
+        if moment is None:
+            # No readable responseDate: our own clock, and a day more of overlap for what we cannot know.
+            fetched_at = self._kept.fetched_at if self._kept else self.catalogue.now()
+            moment = datetime.fromtimestamp(fetched_at, tz=UTC) - timedelta(days=1)
+        watermark = format_datestamp(next_from(moment, self.granularity), self.granularity)
+        with self.catalogue.write() as connection:
+            finish_pass(connection, self.harvest_id, state.id, watermark)
+        return format_datestamp(moment)
+
+    def _start_pass(self, state: ListState) -> None:
+        with self.catalogue.write() as connection:
+            start_pass(connection, self.harvest_id, state.id, state.watermark)
+
+    def _commit(self, state: ListState, response: PageResponse) -> int | None:
+        """The page is catalogued; the size of the list as the page states it."""
+        assert self._kept is not None  # noqa: S101 - the client keeps each answer before it is parsed
+        page = replace(response.page, root=None)
+        counts = commit_page(
+            self.catalogue,
+            harvest_id=self.harvest_id,
+            member=self.member,
+            list_id=state.id,
+            prefix=state.prefix,
+            page=page,
+            fetched=self._kept,
+        )
+        self._pages += 1
+        self._totals = self._totals + counts
+        size = page.token.complete_list_size if page.token else None
+        self.context.report(Progress(self.member.slug, self._pages, self._totals.records, size))
+        return size
+
+    def _keep(self, answer: Answer) -> None:
+        """The answer's bytes are in the archive, before anybody looks at them."""
+        self._sequence += 1
+        key = page_key(self.member.slug, self.harvest_id, self._sequence)
+        put_page(self.context.archive, key, answer.body)
+        self._kept = Fetched(key, answer.url, answer.status, len(answer.body), answer.fetched_at)
+
+    def _record_answer(self, list_id: int | None, error: LumbungError) -> None:
+        """An answer with no records is on record too, with the place of its bytes."""
+        if self._kept is not None:
+            commit_failed_page(
+                self.catalogue,
+                harvest_id=self.harvest_id,
+                list_id=list_id,
+                fetched=self._kept,
+                error=f"{type(error).__name__}: {error}",
+            )
+
+
+def _as_granular(watermark: str, granularity: Granularity) -> str:
+    moment = parse_datestamp(watermark)
+    if moment is None:
+        raise CatalogueError(f"the catalogue holds a watermark that is no datestamp: {watermark!r}")
+    return format_datestamp(moment, granularity)

@@ -1,0 +1,5 @@
+"""`python -m web` is `lumbung`."""
+
+from web.cli import main
+
+main()

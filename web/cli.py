@@ -1,0 +1,229 @@
+"""The command `lumbung`: the commands of all three packages, each loaded when it is asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.metadata import version
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import click
+
+from harvester.errors import ConfigError, LumbungError
+
+# Name of the command: where it is, and its one line for `lumbung --help`.
+_COMMANDS = {
+    "members": ("harvester.cli:members", "The members of the network: add, list, show, remove, import."),
+    "harvest": ("harvester.cli:harvest", "Harvest the members now."),
+    "index": ("indexer.cli:index", "Bring the search index up to date."),
+    "reindex": ("indexer.cli:reindex", "Build the search index anew and swap it in."),
+    "records": ("indexer.cli:records", "Print every record of the catalogue."),
+    "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
+    "serve": ("web.cli:serve", "Serve the site."),
+    "up": ("web.cli:up", "Harvest, index and serve, all in one."),
+    "sample-members": ("harvester.cli:sample_members", "Serve four small repositories to try Lumbung with."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Loads a command's module only when that command is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("lumbung"), message="lumbung %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Log every step on stderr.")
+def lumbung(verbose: bool) -> None:
+    """Lumbung pools the repositories of a library network and makes them searchable.
+
+    \b
+    First steps:
+      lumbung members add SLUG BASE_URL   add a repository by its OAI-PMH address
+      lumbung harvest                     fetch its records
+      lumbung index                       make them searchable
+      lumbung serve                       open the site on http://127.0.0.1:8080
+
+    State is kept in ./lumbung-data (LUMBUNG_HOME); settings are read from ./lumbung.toml and from the
+    environment. `lumbung COMMAND --help` explains each command.
+    """
+    set_up_logging(verbose=verbose)
+
+
+def set_up_logging(*, verbose: bool) -> None:
+    """Logs go to stderr: warnings, or every step."""
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose else logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+    )
+
+
+def main() -> None:
+    """Runs the command line; errors that Lumbung names are one sentence on stderr."""
+    try:
+        lumbung(prog_name="lumbung", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except LumbungError as error:
+        click.echo(f"lumbung: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on.")
+_port = click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port to serve on.")
+
+
+@click.command()
+@_host
+@_port
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve the site until Ctrl-C. Put a reverse proxy with TLS before it on the open internet."""
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    from harvester.catalogue import open_catalogue
+    from harvester.settings import load_settings
+
+    check_port(host, port)
+    settings = load_settings()
+    open_catalogue(settings.catalogue_url).close()  # migrated once, before several processes open it
+    Granian(
+        "web.app:create_app",
+        factory=True,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=8,
+        log_enabled=False,
+    ).serve()
+
+
+@click.command()
+@_host
+@_port
+@click.option("--sample-members", is_flag=True, help="Also serve and harvest four repositories of invented records.")
+@click.option("--samples-port", default=8090, show_default=True, type=click.IntRange(1, 65535), help="Their port.")
+def up(host: str, port: int, sample_members: bool, samples_port: int) -> None:
+    """Harvest all members, bring the index up to date and serve the site, until Ctrl-C.
+
+    The site opens at once where there is an index from before, and after the first harvest where there
+    is none.
+    """
+    from indexer.cli import index_now
+
+    from harvester.cli import harvest_now, register_samples
+    from harvester.settings import load_settings
+
+    settings = load_settings()
+    check_port(host, port)
+    address = f"http://{host}:{port}"
+    with ExitStack() as stack:
+        if sample_members:
+            check_port(host, samples_port)
+            _start(stack, "sample-members", "--host", host, "--port", str(samples_port))
+            _wait_until_open(f"http://{host}:{samples_port}/")
+            register_samples(host, samples_port)
+        site: subprocess.Popen[bytes] | None = None
+        if settings.index_path.is_dir():
+            site = _start_site(stack, host, port)
+        harvest_now()
+        index_now()
+        site = site or _start_site(stack, host, port)
+        click.echo(f"\nLumbung is open at {address}   (Ctrl-C stops it)")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        code = site.wait()
+    raise LumbungError(f"the site has stopped by itself (exit status {code}); `lumbung serve` shows why")
+
+
+def _start_site(stack: ExitStack, host: str, port: int) -> subprocess.Popen[bytes]:
+    site = _start(stack, "serve", "--host", host, "--port", str(port))
+    _wait_until_open(f"http://{host}:{port}/healthz")
+    return site
+
+
+def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
+    """A command of ours as a child that ends when the stack does."""
+    # A session of its own: Ctrl-C reaches us alone, and we end the child in order.
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "web", *arguments], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    stack.callback(_stop, child)
+    return child
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _wait_until_open(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urlopen(url, timeout=5):  # noqa: S310 - an address of ours
+                return
+        except (URLError, OSError) as error:
+            if getattr(error, "code", None):  # any answer at all
+                return
+            if time.monotonic() > deadline:
+                raise LumbungError(f"{url} did not open within 30 seconds") from error
+            time.sleep(0.05)
+
+
+def check_port(host: str, port: int) -> None:
+    """Returns if the port is free.
+
+    Raises:
+        ConfigError: it is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} on {host} cannot be used ({error.strerror}); "
+                f"stop what uses it, or choose another: make run PORT={port + 1}, or --port {port + 1}"
+            ) from error
