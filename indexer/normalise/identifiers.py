@@ -38,7 +38,7 @@ _SCHEMES = (
 
 _URL = re.compile(r"https?:|www\.[\w-]+\.", re.IGNORECASE)
 _SCHEME = re.compile(r"https?:/{1,2}", re.IGNORECASE)
-_NEVER_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\\\"<>^`{|}]")
+_NEVER_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2000-\u206f\ufeff\\\"<>^`{|}]")
 _HOST = re.compile(r"[^\W_][\w-]*(?:\.[\w-]+)*\.?")
 _ADDRESS = re.compile(r"\[[0-9a-f:.]+\]", re.IGNORECASE)
 _IMAGE = re.compile(r"\.(?:jpe?g|png|gif|webp|svg|tiff?|bmp)$", re.IGNORECASE)
@@ -179,9 +179,7 @@ def _link(value: str, element: str) -> tuple[str, str]:
 
 def _words(value: str) -> tuple[str, str]:
     words = value.split()
-    looks_quoted = (
-        len(words) > 2 and any(map(str.isdigit, value)) and not value.startswith(("info:", "javascript:"))
-    )
+    looks_quoted = len(words) > 2 and any(map(str.isdigit, value)) and not value.startswith(("info:", "javascript:"))
     return "citation" if looks_quoted else "other", value
 
 

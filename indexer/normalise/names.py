@@ -2,12 +2,91 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
+
+from indexer.normalise.text import clean, is_blank, unescape
+
+LONGEST_NAME = 300
+
+# What stands before or after a name in the same field, most of it seen at ITB Bandung.
+_NUMBER = r"(?:[\dA-Z]{0,3}\d[\d. /]{4,}\d[A-Z]?|0[\d ]+)"
+_STUDENT_NUMBER = re.compile(
+    rf"[\s,/-]*[(\[]?\s*\b(?:NIM|NPM|NRP|NIP|NIDN|NM|Student ID)\b\s*[:.-]*\s*[\d. /A-Z-]*[)\]]?.*$"
+    rf"|\s*[(\[]\s*(?:{_NUMBER}|-)\s*[)\]].*$|[\s,/-]+{_NUMBER}$|\s*[(\[]\s*NIM.*$",
+    re.IGNORECASE,
+)
+_SECOND_ROLE = re.compile(
+    r"[\s,;.(]*\b(?:(?:dosen |co-?|tim )?(?:pem?n?bi\w?mb[iu]?ng|promotor|supervisor)[\w .]{0,25}:"
+    r"|(?:ketua|koordinator|anggota)\b[^:]{0,60}:|s?scann?(?:er)?\b\s*:|scan\b.{0,3}ed\b"
+    r"|(?:upload|e-?mail|cell)\s*:).*$"
+    r"|(?<=[a-z.)])\s*s?scann?(?:er)?\s*:.*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ROLE_LABEL = re.compile(
+    r"^[\W_]*(?:(?:dosen|tim|ketua|anggota|komisi)\s+)*(?:p?em?n?bi\w?mb[iu]?ng|(?:ko-?)?promotor|(?:thesis )?advis[eo]r"
+    r"|supervisors?|penguji|penulis|editor|pengarang|(?:academic|final project) counsell?or)\b[^:,]{0,25}:+\s*",
+    re.IGNORECASE,
+)
+_DIGIT = re.compile(r"\d")
+_ORCID = re.compile(r"[\s;,(]*(?:https?://)?orcid\S*.*$|[\s,;(<\[]*\b[\w.+-]+@[\w.-]+\.\w+\b[\s)>\]]*", re.IGNORECASE)
+_NOBODY = re.compile(
+    r"[ns]\.?n\.?|(?:dr|prof|ir|drs|dra)\.?|anonim\w*|anonymous|unknown|undefined|tidak diketahui"
+    r"|tim (?:pembimbing|dosen|penyusun|penulis)"
+    r"|(?:dosen )?pembimbing(?: [i1-3]+)?|penulis|author|s?scann?(?:er)?\b.*|et al\.?|dkk\.?",
+    re.IGNORECASE,
+)
+
+_TITLE_BEFORE = re.compile(
+    r"^(?:assoc(?:iate)?\.?\s*|asst\.?\s*)?"
+    r"(?:(?:prof|dr|drs|dra|drh|drg|ir|apt|mr|mrs|ms)\.[\s,-]*"
+    r"(?:(?:hj?|kh|rer|nat|habil|techn?|eng|ing|dipl|phil|ec)[.-]+[\s,-]*)*"
+    r"|(?:professor|profesor|prof|dr|drs|dra|ir)\s+|dr-ing\.?\s*)+",
+    re.IGNORECASE,
+)
+_FIELD = (
+    r"(?:Si|Kom|Sc|Pd|Hum|Ag|Sos|Farm|Psi|Kep|Kes|Ked|Eng|Sn|Ds|Ars|Pi|Pt|Hut|Stat|Mat|Tr|Th|Fil|Ec|Dev|Env|Phil"
+    r"|Arch|Des|Acc|Bus|Mgt|Ikom|[A-Z]{1,3})"
+)
+_DEGREE = (
+    rf"(?:[SDM]\.?\s?{_FIELD}(?:\.\s?{_FIELD})*|Ph\.?\s?,?\s?D|MBA|DEA|DBA|Drs?|Dra|Ir|Prof|Apt|Ak|A\.?Md\w*|B\.?(?:A|Sc|Eng)"
+    r"|(?:Dipl|Dr)\.?\s?-?(?:Ing|Eng)|Dr\.?\s?rer\.?\s?nat|Sp\.?[A-Z]\w*|Lc|LL\.?[BM]|Jr|IP[MU]|CFA|PMP|CPA|Ed\.?D|Psikolog)"
+)
+_TITLES_AFTER = re.compile(rf"\s*[,.]+[\s,.]*{_DEGREE}\.?(?:[\s,.]+{_DEGREE}\.?)*[\s,.]*$")
+_DEGREE_AT_END = re.compile(
+    r"(?:\s+(?:[SM]\.\s?(?:Kom|Si|Sc|Eng|Pd|Farm|Hum|Sn|[A-Z])\.?(?:[A-Z]\.?)?|[SM][TEMHA]|MBA|Ph\.?\s?D|M(?:Sc|Eng|Kom|Si|Pd)"
+    r"|S(?:Kom|Si|Pd))\.?[\s,]*)+$"
+)
+# "Kim, S. H." and "Diaz, MA" are a family name and initials, "Budi Santoso, S.H." is a lawyer.
+_INITIALS = re.compile(r"\s*(?:[^\W\d_a-z]\.?[\s-]*){1,4}")
+_COMMON_DEGREE = re.compile(r"\s*[SM]\.?[TEHMASP]\.?\s*")
+_LIFE = re.compile(
+    r"[\s,]+(?:(?:b\.|d\.|ca\.|active|fl\.|born)\s*)*\(?\d{4}\??\s*(?:-\s*(?:ca\.\s*)?(?:\d{4}\??)?)?\)?[\s,.]*(?=$|\w+\.?$)"
+)
+_OCCUPATION = re.compile(
+    r"[\s,]+(?:photographer|artist|author|editor|publisher|compiler|composer|performer|engraver|lithographer)\.?$",
+    re.IGNORECASE,
+)
+_ROLE_IN_BRACKETS = re.compile(r"\s*\((?:[A-Z][a-z]+(?: [a-z]+)?|eds?\.?|PhD|[a-z]{2,12})\)$")
+_BODY = re.compile(
+    r"\b(?:universit\w*|institut\w*|sekolah|fakultas|departe?ment?\w*|dept|badan|dinas|kementerian|balai|pusat"
+    r"|lembaga|perpustakaan|yayasan|himpunan|asosiasi|kelompok|program studi|jurusan|direktorat|pemerintah|bank"
+    r"|pt|cv|tbk|ltd|inc|co|company|corporation|gmbh|council|committee|commission|society|association\w*|library"
+    r"|laborator\w*|cent(?:er|re)|bureau|board|college|school|office|ministry|agency|group|academy|museum|trust"
+    r"|studios?|publishing|organi[sz]ation|government|services?|collaboration|team|foundation|polytechnic"
+    r"|politeknik|akademi|states?|britain|army|navy|club|union|federation)\b",
+    re.IGNORECASE,
+)
+_PARTICLES = re.compile(
+    r"van|von|vom|zu|de|der|den|del|della|di|da|dos|du|la|le|bin|binti|al|el|ter|ten", re.IGNORECASE
+)
+_NEXT_PERSON = re.compile(r";|\n[^\S\n]*\n|\s+(?:dan|and|&)\s+(?=(?:Prof|Dr|Drs|Dra|Ir)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A creator or contributor. A body has its whole name as `family`."""
+    """A creator or contributor. A body has its whole name as `family` and no `given`."""
 
     display: str
     family: str
@@ -15,17 +94,80 @@ class Name:
     raw: str
 
 
+@lru_cache(maxsize=32_768)
 def parse_name(raw: str) -> Name | None:
-    """The name in a value; None where it names nobody."""
-    display = " ".join(raw.split())
-    if not any(c.isalpha() for c in display):
+    """The name in a value; None where it names nobody.
+
+    Student numbers, roles, e-mail addresses and academic titles are dropped, "Last, First" keeps its form.
+    Without a comma the last word (with its particles) is the family name; a name of one word is a family
+    name; a body's name, and what is too long for one person's, stays whole.
+    """
+    text = clean(raw)
+    if len(text) > LONGEST_NAME:
+        return Name(text, text, None, raw)
+    text = _without_notes(text)
+    if is_blank(text) or _NOBODY.fullmatch(text) or sum(map(str.isalpha, text)) < 2:
         return None
-    family, comma, given = display.partition(",")
-    if not comma:
-        given, _, family = display.rpartition(" ")
-    return Name(display, family.strip(), given.strip() or None, raw)
+    body = _BODY.search(text)
+    if body and text[: body.end() + 1] != f"{body[0]},":  # "Bank, Dov" is a person
+        return Name(text, text, None, raw)
+    text = _without_titles(text)
+    if is_blank(text) or sum(map(str.isalpha, text)) < 2:
+        return None
+    family, given = _divided(text)
+    return Name(text, family, given, raw)
 
 
 def split_names(raw: str) -> tuple[str, ...]:
-    """The single names of a value that lists several with semicolons."""
-    return tuple(part.strip() for part in raw.split(";") if part.strip())
+    """The single names of a value that lists several: parted by semicolons, blank lines or "dan Dr.".
+
+    Never by commas: these part family and given names, and names and degrees.
+    """
+    # seen: ITB Bandung, advisers under each other with "Pembimbing :" alone in the first line
+    parts = (part.strip() for part in _NEXT_PERSON.split(unescape(raw)))
+    return tuple(part for part in parts if part and not part.endswith(":"))
+
+
+def _without_notes(text: str) -> str:
+    text = _ROLE_LABEL.sub("", text)
+    text = _SECOND_ROLE.sub("", text)
+    if "[" in text or _DIGIT.search(text) or "NIM" in text:
+        text = _STUDENT_NUMBER.sub("", text)
+    if "@" in text or "orcid" in text.lower():
+        text = _ORCID.sub(" ", text)
+    return text.strip(" \t,;:/-'\"[]")
+
+
+def _without_titles(text: str) -> str:
+    """The name without what stands around it; initials are told from degrees as well as can be."""
+    text = _ROLE_IN_BRACKETS.sub("", _OCCUPATION.sub("", text))
+    if _DIGIT.search(text):
+        text = _LIFE.sub("", text)
+    bare = _TITLE_BEFORE.sub("", text)
+    is_titled = bare != text
+    head, comma, tail = bare.partition(",")
+    if comma:
+        is_lawyer = " " in head and _COMMON_DEGREE.fullmatch(tail)
+        if is_titled or is_lawyer or _DEGREE_AT_END.search(head) or not _INITIALS.fullmatch(tail):
+            bare = _TITLES_AFTER.sub("", bare)
+            is_titled = is_titled or "," not in bare
+    shorter = _DEGREE_AT_END.sub("", bare)
+    if is_titled or " " in shorter or any(map(str.islower, bare[len(shorter) :])):
+        bare = shorter
+    bare = bare.strip(" ,;:-")
+    # the period belongs to an initial, not to a word
+    return bare[:-1] if bare[-4:-1].isalpha() and bare.endswith(".") else bare
+
+
+def _divided(text: str) -> tuple[str, str | None]:
+    """Family and given name."""
+    family, comma, given = text.partition(",")
+    if comma:
+        return family.strip(), given.strip(" ,") or None
+    words = text.split()
+    if len(words) > 5:
+        return text, None
+    start = len(words) - 1
+    while start > 1 and _PARTICLES.fullmatch(words[start - 1]):
+        start -= 1
+    return " ".join(words[start:]), " ".join(words[:start]) or None

@@ -15,7 +15,9 @@ _UNSEEN = re.compile(
     "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
     "|(?<![\u0600-\u0dff])[\u200c\u200d]"  # joiners carry meaning after Arabic and Indic letters only
 )
-_HIDDEN = re.compile(r"<!--.*?-->|<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(
+    r"<!--(?:(?!<!--).)*?-->|<(script|style)\b[^<>]*>(?:(?!<\1\b).)*?</\1\s*>", re.IGNORECASE | re.DOTALL
+)
 # Attributes must look like attributes: "$i_1<i_2<\dots <i$" and "a <b and c> d" are mathematics.
 _TAG = re.compile(
     r"""<(/?)(?:[a-z]{1,9}:)?([a-z][a-z0-9-]*)"""
