@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,15 @@ def shared_data() -> Path:
     if not _SHARED.is_dir():
         pytest.skip(f"the real material is not here: {_SHARED}")
     return _SHARED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On the machine that checks every change, a skipped service test is a failure: services can be had there."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and item.get_closest_marker("service"):
+        report.outcome = "failed"
+        report.longrepr = f"a service test was skipped in CI: {call.excinfo.value if call.excinfo else report.longrepr}"
+    return report
