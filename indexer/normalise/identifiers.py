@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 from stdnum import isbn, issn
 
@@ -19,6 +19,7 @@ _BARE_DOI = re.compile(
 )
 _DOI_IN_TEXT = re.compile(rf"(?<![\w/.]){_DOI}|(?<=doi\.org/){_DOI}", re.IGNORECASE)
 _HANDLE = re.compile(r"(?:(?:https?:/+)?hdl\.handle\.net/|(?:info:)?hdl[:/]\s*)(\d[\w.]*/[^\s?#]+)", re.IGNORECASE)
+_LONG_NUMBER = re.compile(r"\d[\d -]{5,}[\dX]|10\.\d{4}", re.IGNORECASE)
 _ISBN = re.compile(r"\b97[89][\d -]{10,14}\b|\b\d[\d -]{8,11}[\dX]\b", re.IGNORECASE)
 _ISSN = re.compile(r"(?<![\w-])(\d{4})-?(\d{3}[\dX])(?![\w-])", re.IGNORECASE)
 _YEARS = re.compile(r"(?:1[5-9]|20)\d\d-?(?:1[5-9]|20)\d\d")
@@ -36,17 +37,24 @@ _SCHEMES = (
     ("oai", re.compile(r"oai:\S+", re.IGNORECASE)),
 )
 
-_URL = re.compile(r"https?:|www\.[\w-]+\.", re.IGNORECASE)
-_SCHEME = re.compile(r"https?:/{1,2}", re.IGNORECASE)
+_LINK = re.compile(r"https?:|www\.[\w-]+\.", re.IGNORECASE)
+_RESOLVER = re.compile(r"doi\.org|hdl\.handle\.net|arxiv\.org/|/pubmed|pubmed\.", re.IGNORECASE)
 _NEVER_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2000-\u206f\ufeff\\\"<>^`{|}]")
-_HOST = re.compile(r"[^\W_][\w-]*(?:\.[\w-]+)*\.?")
-_ADDRESS = re.compile(r"\[[0-9a-f:.]+\]", re.IGNORECASE)
-_IMAGE = re.compile(r"\.(?:jpe?g|png|gif|webp|svg|tiff?|bmp)$", re.IGNORECASE)
+_URL = re.compile(
+    r"(https?):/{1,2}((?P<host>[^\W_][\w-]*(?:\.[\w-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?(?P<path>/[^?#]*)?(?:[?#].*)?)",
+    re.IGNORECASE,
+)
+_IMAGES = frozenset(("jpg", "jpeg", "png", "gif", "webp", "svg", "tif", "tiff", "bmp"))
+_FILES = frozenset(
+    (
+        *("pdf", "doc", "docx", "ppt", "pptx", "xls", "xlsx", "odt", "ods", "odp", "rtf", "epub", "djvu", "ps", "eps"),
+        *("txt", "csv", "zip", "rar", "7z", "gz", "tgz", "tar", "mp3", "mp4", "wav", "avi", "mov", "mkv", "sav"),
+    )
+)
 _GALLEY = re.compile(r"/article/view/[\w.-]+/[\w.-]+/?$")
-_FILE = re.compile(
-    r"\.(?:pdf|docx?|pptx?|xlsx?|od[tsp]|rtf|epub|djvu?|e?ps|txt|csv|zip|rar|7z|t?gz|tar|mp[34]|wav|avi|mov|mkv|sav)$"
-    r"|/viewcontent\.cgi$|/bitstreams?/.*[^/]|/article/(?:download|viewFile|downloadSuppFile)/."
-    r"|/(?:gdl/)?download/\d+/?$|/core/services/.*/content$",
+# Where platforms deliver files whose address has no ending: Digital Commons, DSpace, OJS, ITB Bandung
+_DELIVERY = re.compile(
+    r"/(?:viewcontent\.cgi$|bitstreams?/.*[^/]|article/(?:download|viewFile|downloadSuppFile)/.|download/\d+/?$)",
     re.IGNORECASE,
 )
 
@@ -84,7 +92,7 @@ def classify(raw: str, element: str = "identifier") -> tuple[Identifier, ...]:
     if element != "identifier":
         found = [(_KIND_ELSEWHERE[element].get(kind, "other"), code) for kind, code in found]
     if not found:
-        found = [_link(value, element)] if _URL.match(value) else [_words(value)]
+        found = [_link(value, element)] if _LINK.match(value) else [_words(value)]
     return tuple(Identifier(kind, normalised, raw) for kind, normalised in found)
 
 
@@ -93,23 +101,24 @@ def find_url(value: str) -> str | None:
 
     It has a host, and neither credentials nor white space nor control characters.
     """
+    match = _find_url(value)
+    return f"{match[1].lower()}://{match[2]}" if match else None
+
+
+def _find_url(value: str) -> re.Match[str] | None:
     if len(value) > LONGEST_URL or _NEVER_IN_URL.search(value):
         return None
-    if value[:4].lower() == "www.":
-        value = f"http://{value}"
-    scheme = _SCHEME.match(value)
-    if not scheme:
-        return None
-    # seen: `https:/www.ncbi.nlm.nih.gov/...`, one slash
-    value = f"{scheme[0].rstrip('/').lower()}//{value[scheme.end() :]}"
-    parts = _split(value)
-    return value if parts and _is_sane(parts) else None
+    # seen: `https:/www.ncbi.nlm.nih.gov/...`, one slash; and no scheme at all
+    return _URL.fullmatch(f"http://{value}" if value[:4].lower() == "www." else value)
 
 
 def _codes(value: str, element: str) -> list[tuple[str, str]]:
     """What a value is by its form, apart from links and words."""
+    is_link = _LINK.match(value)
+    if is_link and not _RESOLVER.search(value):
+        return []
     found = _resolvable(value) or _coded(value)
-    if found or _URL.match(value) or element == "relation":
+    if found or is_link or element == "relation":
         return found
     return _numbers(value, element)
 
@@ -129,7 +138,7 @@ def _resolvable(value: str) -> list[tuple[str, str]]:
 def _coded(value: str) -> list[tuple[str, str]]:
     if match := _ARXIV.fullmatch(value):
         code = ("arxiv", re.sub(r"v\d+$", "", match[1]))
-        return [("url", value), code] if _URL.match(value) else [code]
+        return [("url", value), code] if _LINK.match(value) else [code]
     if match := _PMID.fullmatch(value):
         return [("pmid", match[1])]
     if value.lower().startswith("urn:urn:"):  # seen: `urn:urn:nbn:...`
@@ -141,6 +150,8 @@ def _coded(value: str) -> list[tuple[str, str]]:
 
 def _numbers(value: str, element: str) -> list[tuple[str, str]]:
     """ISBNs and ISSNs with right check digits; a text around them stays beside them, with the DOIs in it."""
+    if not _LONG_NUMBER.search(value):
+        return []
     lowered = value.lower()
     found: list[tuple[str, str]] = []
     rest = value
@@ -163,18 +174,20 @@ def _numbers(value: str, element: str) -> list[tuple[str, str]]:
 
 
 def _link(value: str, element: str) -> tuple[str, str]:
-    url = find_url(value)
-    parts = _split(url) if url else None
-    if not url or not parts:
+    match = _find_url(value)
+    if not match:
         return "other", value
-    path = parts.path
-    if parts.hostname == "localhost" and "/handle/" in path:
+    path = match["path"] or "/"
+    if match["host"].lower() == "localhost" and "/handle/" in path:
         return "other", value  # DSpace that was never told its own address
-    if _IMAGE.search(path):
-        return "image", url
-    if element == "relation" and _GALLEY.search(path):
-        return "galley", url
-    return "file" if _FILE.search(path) else "url", url
+    ending = path[-6:].rpartition(".")[2].lower()
+    if ending in _IMAGES:
+        kind = "image"
+    elif element == "relation" and _GALLEY.search(path):
+        kind = "galley"
+    else:
+        kind = "file" if ending in _FILES or _DELIVERY.search(path) else "url"
+    return kind, f"{match[1].lower()}://{match[2]}"
 
 
 def _words(value: str) -> tuple[str, str]:
@@ -190,17 +203,3 @@ def _doi(found: str) -> str:
     ):
         doi = doi[:-1]
     return doi.lower()
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where the port is no number
-    except ValueError:
-        return None
-    return parts
-
-
-def _is_sane(parts: SplitResult) -> bool:
-    host = parts.netloc.rpartition(":")[0] if parts.port is not None else parts.netloc.rstrip(":")
-    return "@" not in parts.netloc and bool(_HOST.fullmatch(host) or _ADDRESS.fullmatch(host))

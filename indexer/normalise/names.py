@@ -25,12 +25,15 @@ _SECOND_ROLE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ROLE_LABEL = re.compile(
-    r"^[\W_]*(?:(?:dosen|tim|ketua|anggota|komisi)\s+)*(?:p?em?n?bi\w?mb[iu]?ng|(?:ko-?)?promotor|(?:thesis )?advis[eo]r"
-    r"|supervisors?|penguji|penulis|editor|pengarang|(?:academic|final project) counsell?or)\b[^:,]{0,25}:+\s*",
+    r"^[\W_]*(?:(?:dosen|tim|ketua|anggota|komisi)\s+)*(?:p?em?n?bi\w?mb[iu]?ng|(?:ko-?)?promotor"
+    r"|(?:thesis )?advis[eo]r|supervisors?|penguji|penulis|editor|pengarang|(?:academic|final project) counsell?or)\b[^:,]{0,25}:+\s*",
     re.IGNORECASE,
 )
 _DIGIT = re.compile(r"\d")
-_ORCID = re.compile(r"[\s;,(]*(?:https?://)?orcid\S*.*$|[\s,;(<\[]*\b[\w.+-]+@[\w.-]+\.\w+\b[\s)>\]]*", re.IGNORECASE)
+_ORCID = re.compile(
+    r"[\s;,(]*(?:https?://)?orcid\S*.*$|[\s,;(<\[]*\b[\w.+-]+@[\w.-]+\.\w+\b[\s)>\]]*",
+    re.IGNORECASE,
+)
 _NOBODY = re.compile(
     r"[ns]\.?n\.?|(?:dr|prof|ir|drs|dra)\.?|anonim\w*|anonymous|unknown|undefined|tidak diketahui"
     r"|tim (?:pembimbing|dosen|penyusun|penulis)"
@@ -53,7 +56,7 @@ _DEGREE = (
     rf"(?:[SDM]\.?\s?{_FIELD}(?:\.\s?{_FIELD})*|Ph\.?\s?,?\s?D|MBA|DEA|DBA|Drs?|Dra|Ir|Prof|Apt|Ak|A\.?Md\w*|B\.?(?:A|Sc|Eng)"
     r"|(?:Dipl|Dr)\.?\s?-?(?:Ing|Eng)|Dr\.?\s?rer\.?\s?nat|Sp\.?[A-Z]\w*|Lc|LL\.?[BM]|Jr|IP[MU]|CFA|PMP|CPA|Ed\.?D|Psikolog)"
 )
-_TITLES_AFTER = re.compile(rf"\s*[,.]+[\s,.]*{_DEGREE}\.?(?:[\s,.]+{_DEGREE}\.?)*[\s,.]*$")
+_TITLES_AFTER = re.compile(rf"\s*,[\s,.]*{_DEGREE}\.?(?:[\s,.]+{_DEGREE}\.?)*[\s,.]*$")
 _DEGREE_AT_END = re.compile(
     r"(?:\s+(?:[SM]\.\s?(?:Kom|Si|Sc|Eng|Pd|Farm|Hum|Sn|[A-Z])\.?(?:[A-Z]\.?)?|[SM][TEMHA]|MBA|Ph\.?\s?D|M(?:Sc|Eng|Kom|Si|Pd)"
     r"|S(?:Kom|Si|Pd))\.?[\s,]*)+$"
@@ -69,15 +72,20 @@ _OCCUPATION = re.compile(
     re.IGNORECASE,
 )
 _ROLE_IN_BRACKETS = re.compile(r"\s*\((?:[A-Z][a-z]+(?: [a-z]+)?|eds?\.?|PhD|[a-z]{2,12})\)$")
-_BODY = re.compile(
-    r"\b(?:universit\w*|institut\w*|sekolah|fakultas|departe?ment?\w*|dept|badan|dinas|kementerian|balai|pusat"
-    r"|lembaga|perpustakaan|yayasan|himpunan|asosiasi|kelompok|program studi|jurusan|direktorat|pemerintah|bank"
-    r"|pt|cv|tbk|ltd|inc|co|company|corporation|gmbh|council|committee|commission|society|association\w*|library"
-    r"|laborator\w*|cent(?:er|re)|bureau|board|college|school|office|ministry|agency|group|academy|museum|trust"
-    r"|studios?|publishing|organi[sz]ation|government|services?|collaboration|team|foundation|polytechnic"
-    r"|politeknik|akademi|states?|britain|army|navy|club|union|federation)\b",
-    re.IGNORECASE,
+_BODIES = frozenset(
+    (
+        *("sekolah", "fakultas", "dept", "badan", "dinas", "kementerian", "balai", "pusat", "lembaga", "perpustakaan"),
+        *("yayasan", "himpunan", "kelompok", "jurusan", "direktorat", "pemerintah", "bank", "pt", "cv", "tbk", "ltd"),
+        *("inc", "co", "company", "corporation", "gmbh", "council", "committee", "commission", "society", "library"),
+        *("center", "centre", "bureau", "board", "college", "school", "office", "ministry", "agency", "group", "army"),
+        *("academy", "museum", "trust", "studio", "studios", "publishing", "government", "service", "services", "navy"),
+        *("collaboration", "team", "foundation", "polytechnic", "politeknik", "akademi", "states", "britain", "club"),
+        *("union", "federation", "prodi", "kampus", "dewan", "komisi", "panitia", "tim"),
+    )
 )
+_BODY_STARTS = ("universi", "institut", "depart", "asosias", "associat", "laborator", "organis", "organiz")
+_WORD = re.compile(r"\w+")
+_FAMILY_FIRST = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # Japanese, Chinese, Korean
 _PARTICLES = re.compile(
     r"van|von|vom|zu|de|der|den|del|della|di|da|dos|du|la|le|bin|binti|al|el|ter|ten", re.IGNORECASE
 )
@@ -108,8 +116,7 @@ def parse_name(raw: str) -> Name | None:
     text = _without_notes(text)
     if is_blank(text) or _NOBODY.fullmatch(text) or sum(map(str.isalpha, text)) < 2:
         return None
-    body = _BODY.search(text)
-    if body and text[: body.end() + 1] != f"{body[0]},":  # "Bank, Dov" is a person
+    if _is_body(text):
         return Name(text, text, None, raw)
     text = _without_titles(text)
     if is_blank(text) or sum(map(str.isalpha, text)) < 2:
@@ -129,8 +136,8 @@ def split_names(raw: str) -> tuple[str, ...]:
 
 
 def _without_notes(text: str) -> str:
-    text = _ROLE_LABEL.sub("", text)
-    text = _SECOND_ROLE.sub("", text)
+    if ":" in text or "scan" in text.lower():
+        text = _SECOND_ROLE.sub("", _ROLE_LABEL.sub("", text))
     if "[" in text or _DIGIT.search(text) or "NIM" in text:
         text = _STUDENT_NUMBER.sub("", text)
     if "@" in text or "orcid" in text.lower():
@@ -138,9 +145,20 @@ def _without_notes(text: str) -> str:
     return text.strip(" \t,;:/-'\"[]")
 
 
+def _is_body(text: str) -> bool:
+    """True of an organisation's name; "Bank, Dov" is a person."""
+    words = _WORD.findall(text.lower())
+    if text[len(words[0]) : len(words[0]) + 1] == ",":
+        words = words[1:]
+    return any(word in _BODIES or word.startswith(_BODY_STARTS) for word in words)
+
+
 def _without_titles(text: str) -> str:
     """The name without what stands around it; initials are told from degrees as well as can be."""
-    text = _ROLE_IN_BRACKETS.sub("", _OCCUPATION.sub("", text))
+    if text.endswith(")"):
+        text = _ROLE_IN_BRACKETS.sub("", text)
+    if "," in text:
+        text = _OCCUPATION.sub("", text)
     if _DIGIT.search(text):
         text = _LIFE.sub("", text)
     bare = _TITLE_BEFORE.sub("", text)
@@ -167,7 +185,13 @@ def _divided(text: str) -> tuple[str, str | None]:
     words = text.split()
     if len(words) > 5:
         return text, None
+    if len(words) > 1 and (_FAMILY_FIRST.match(text) or _is_initials(words[-1])):
+        return words[0], " ".join(words[1:])
     start = len(words) - 1
     while start > 1 and _PARTICLES.fullmatch(words[start - 1]):
         start -= 1
     return " ".join(words[start:]), " ".join(words[:start]) or None
+
+
+def _is_initials(word: str) -> bool:
+    return word.isupper() and bool(_INITIALS.fullmatch(word)) and ("." in word or len(word) < 3)

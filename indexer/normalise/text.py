@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from functools import lru_cache
 
 # A semicolon is asked for: `&copy=2` in a link and "bi-&multi-gravity" in a title are no entities.
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 # The first letters of UTF-8 read as Latin-1 or cp1252, followed by what a second byte becomes there.
 _MOJIBAKE = re.compile(r"[ÂÃÄÅÐÑØÙàáâãä][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹Œ‘’“”•–—˜™š›œŸŽž]|ï¿½")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069"
     "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
@@ -34,10 +36,11 @@ _INLINE = re.compile(
     r"|msubsup|mfrac|mover|munder|mspace|mstyle|msqrt|semantics|annotation"
 )
 _BLANK = re.compile(
-    r"n/a|na|none( stated)?|null|nil|undefined|abstract|abstrak|no abstract( available)?|not available"
-    r"|abstract (is )?not available|(abstrak )?(tidak|belum) (ada|tersedia)|tidak ada abstrak"
+    r"[\W_]*(?:n/a|na|none(?: stated)?|null|nil|undefined|abstract|abstrak|no abstract(?: available)?|not available"
+    r"|abstract (?:is )?not available|(?:abstrak )?(?:tidak|belum) (?:ada|tersedia)|tidak ada abstrak)?[\W_]*"
+    r"|#[a-z_]*#",
+    re.IGNORECASE,
 )
-_PLACEHOLDER = re.compile(r"#[A-Z_]*#?")
 
 
 def unescape(text: str) -> str:
@@ -58,7 +61,7 @@ def clean(raw: str) -> str:
     if "<" in text:
         text = _without_tags(text)
     if not text.isascii() and _MOJIBAKE.search(text):
-        text = _repaired(text)
+        text = _NOT_ASCII.sub(_repaired, text)
     text = " ".join(text.split())
     if not text.isprintable():
         text = " ".join(_UNSEEN.sub("", text).split())
@@ -67,12 +70,8 @@ def clean(raw: str) -> str:
 
 def is_blank(text: str) -> bool:
     """True where a cleaned text stands for nothing: a lone sign or letter, "N/A", "(Abstrak tidak tersedia)"."""
-    if len(text) > 40:
-        return False
-    if len(text) < 2 and text.isascii():
-        return True  # seen: ITB Bandung, abstracts of one letter
-    bare = text.strip(" .,:;!?()[]{}<>-_~`'\"*/").casefold()
-    return not any(map(str.isalnum, bare)) or bool(_BLANK.fullmatch(bare) or _PLACEHOLDER.fullmatch(text))
+    # seen: ITB Bandung, abstracts of one letter
+    return len(text) < 41 and ((len(text) < 2 and text.isascii()) or bool(_BLANK.fullmatch(text)))
 
 
 def _without_tags(text: str) -> str:
@@ -91,7 +90,13 @@ def _without_tags(text: str) -> str:
     return _TAG.sub(replaced, text)
 
 
-def _repaired(text: str) -> str:
+def _repaired(match: re.Match[str]) -> str:
+    return _fixed(match[0]) if _MOJIBAKE.search(match[0]) else match[0]
+
+
+@lru_cache(maxsize=4096)
+def _fixed(run: str) -> str:
+    """A run of characters beyond ASCII as its writer meant it: all bytes of a broken one are in the run."""
     import ftfy  # noqa: PLC0415  # a tenth of a second to import, needed by few records
 
-    return str(ftfy.fix_encoding(text))
+    return str(ftfy.fix_encoding(run))
