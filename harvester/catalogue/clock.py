@@ -7,9 +7,20 @@ back with `from` = our responseDate sees every record that it could not see befo
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, update
 
 from harvester.catalogue.tables import clock
+
+
+def _greatest(one: ColumnElement[int], *others: ColumnElement[int]) -> ColumnElement[int]:
+    for other in others:  # max() and greatest() differ by database
+        one = case((one >= other, one), else_=other)
+    return one
+
+
+_NOW: ColumnElement[int] = bindparam("now")
+_TAKE = update(clock).values(last=_greatest(_NOW, clock.c.closed + 1, clock.c.last)).returning(clock.c.last)
+_CLOSE = update(clock).values(closed=_greatest(_NOW, clock.c.closed)).returning(clock.c.closed)
 
 
 def take_datestamp(connection: Connection, now: int) -> int:
@@ -18,15 +29,9 @@ def take_datestamp(connection: Connection, now: int) -> int:
     It is later than every closed second and never earlier than a datestamp already given, also when
     the machine's clock went back.
     """
-    row = connection.execute(select(clock.c.closed, clock.c.last).with_for_update()).one()
-    datestamp: int = max(now, row.closed + 1, row.last)
-    connection.execute(update(clock).values(last=datestamp))
-    return datestamp
+    return int(connection.execute(_TAKE, {"now": now}).scalar_one())
 
 
 def close_second(connection: Connection, now: int) -> int:
     """The newest second that no later commit will use; every record stamped with it is visible."""
-    row = connection.execute(select(clock.c.closed).with_for_update()).one()
-    closed: int = max(now, row.closed)
-    connection.execute(update(clock).values(closed=closed))
-    return closed
+    return int(connection.execute(_CLOSE, {"now": now}).scalar_one())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Dialect, Integer, Table, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from harvester.catalogue.clock import take_datestamp
@@ -73,31 +74,45 @@ def commit_page(
         HarvestSupersededError: another run owns the list by now.
         CatalogueError: the catalogue does not answer; nothing was written.
     """
-    size = page.token.complete_list_size if page.token else None
-    arrivals = {arrival.identifier: arrival for arrival in _arrivals(page)}
-    for salt in range(8):
+    arrivals = tuple(_arrivals(page))
+    salts: dict[str, int] = {}
+    while True:
         try:
             with catalogue.write() as connection:
-                _check_owner(connection, list_id, harvest_id)
-                commit = _PageCommit(connection, member, prefix, catalogue.now(), salt)
+                _move_list(connection, list_id, harvest_id, page)
+                commit = _PageCommit(connection, member, prefix, catalogue.now(), salts)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts)
-                connection.execute(
-                    update(lists)
-                    .where(lists.c.id == list_id)
-                    .values(
-                        token=page.next_token or None,
-                        pass_started=func.coalesce(lists.c.pass_started, page.response_date[:40]),
-                        pass_received=lists.c.pass_received + page.size,
-                        pass_size=func.coalesce(size, lists.c.pass_size),
-                    )
-                )
                 return counts
         except CatalogueError as error:
-            # Two records with one public id: the page's new ones get others, by another salt.
             if not isinstance(error.__cause__, IntegrityError) or "public_id" not in str(error):
                 raise
-    raise CatalogueError(f"{member.slug}: no free public ids for the page {fetched.url}")
+            if not _salt_collisions(catalogue, member, arrivals, salts):
+                raise
+
+
+def _salt_collisions(catalogue: Catalogue, member: Member, arrivals: Sequence[_Arrival], salts: dict[str, int]) -> bool:
+    """Those arrivals whose public ids other records have get another salt; True if there were any."""
+    with catalogue.read() as connection:
+        wanted: dict[int, str] = {}
+        collided = []
+        for arrival in arrivals:
+            number = make_public_id(member.slug, arrival.identifier, salts.get(arrival.identifier, 0))
+            if wanted.setdefault(number, arrival.identifier) != arrival.identifier:
+                collided.append(arrival.identifier)
+        rows = connection.execute(
+            select(records.c.public_id, records.c.member_id, records.c.identifier).where(
+                records.c.public_id.in_(list(wanted))
+            )
+        )
+        collided += [
+            wanted[row.public_id]
+            for row in rows
+            if (row.member_id, row.identifier) != (member.id, wanted[row.public_id])
+        ]
+    for identifier in collided:
+        salts[identifier] = salts.get(identifier, 0) + 1
+    return bool(collided)
 
 
 def commit_failed_page(
@@ -105,7 +120,7 @@ def commit_failed_page(
 ) -> None:
     """A page that is no answer is on record, with its bytes' place and what was wrong with it."""
     with catalogue.write() as connection:
-        connection.execute(insert(pages).values(_page_row(harvest_id, list_id, fetched, "", 0, error)))
+        connection.execute(insert(pages), _page_row(harvest_id, list_id, fetched, "", 0, error))
         _count_page(connection, harvest_id, Counts())
 
 
@@ -153,24 +168,24 @@ def _wins(record: Record, earlier: Record) -> bool:
 class _PageCommit:
     """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement."""
 
-    def __init__(self, connection: Connection, member: Member, prefix: str, now: int, salt: int) -> None:
+    def __init__(self, connection: Connection, member: Member, prefix: str, now: int, salts: dict[str, int]) -> None:
         self.connection = connection
         self.member = member
         self.prefix = prefix
         self.datestamp = take_datestamp(connection, now)
-        self.salt = salt
+        self.salts = salts
 
     def store(
-        self, arrivals: dict[str, _Arrival], page: Page, harvest_id: int, list_id: int, fetched: Fetched
+        self, arrivals: Sequence[_Arrival], page: Page, harvest_id: int, list_id: int, fetched: Fetched
     ) -> Counts:
         """All of the page's records stand, and their counts are returned."""
         row = _page_row(harvest_id, list_id, fetched, page.response_date[:40], page.size, None)
-        result = self.connection.execute(insert(pages).values(row))
+        result = self.connection.execute(insert(pages), row)
         assert result.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row always has it
         page_id = int(result.inserted_primary_key[0])
-        present = self._find_present(list(arrivals))
+        present = self._find_present([arrival.identifier for arrival in arrivals])
         new, known = [], []
-        for arrival in arrivals.values():
+        for arrival in arrivals:
             found = present.get(arrival.identifier)
             if found is not None:
                 known.append((arrival, found))
@@ -200,52 +215,40 @@ class _PageCommit:
         )
 
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
-        query = (
-            select(
-                records.c.identifier,
-                records.c.id,
-                records.c.deleted,
-                records.c.source_datestamp,
-                forms.c.hash,
-                forms.c.deleted.label("form_deleted"),
-                forms.c.set_specs,
-            )
-            .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == self.prefix))
-            .where(records.c.member_id == self.member.id)
-        )
         found: dict[str, Any] = {}
         for start in range(0, len(identifiers), 500):
-            some = query.where(records.c.identifier.in_(identifiers[start : start + 500]))
-            found.update((row.identifier, row) for row in self.connection.execute(some))
+            some = identifiers[start : start + 500]
+            parameters = {"member": self.member.id, "with_prefix": self.prefix, "identifiers": some}
+            found.update((row.identifier, row) for row in self.connection.execute(_PRESENT, parameters))
         return found
 
     def _add(self, new: list[_Arrival], page_id: int) -> None:
         if not new:
             return
         # The clock's row is ours until the commit, so no other transaction takes these numbers.
-        number = (self.connection.execute(select(func.max(records.c.id))).scalar() or 0) + 1
+        number = (self.connection.execute(_LAST_NUMBER).scalar() or 0) + 1
         slug, member_id = self.member.slug, self.member.id
-        self.connection.execute(
-            insert(records),
-            [
-                {
-                    "id": number + offset,
-                    "public_id": make_public_id(slug, arrival.identifier, self.salt),
-                    "member_id": member_id,
-                    "identifier": arrival.identifier,
-                    "work_id": number + offset,
-                    "datestamp": self.datestamp,
-                    "added": self.datestamp,
-                    "source_datestamp": arrival.datestamp,
-                    "deleted": False,
-                }
-                for offset, arrival in enumerate(new)
-            ],
-        )
-        self.connection.execute(
-            insert(forms),
-            [self._form_row(number + offset, arrival, page_id) for offset, arrival in enumerate(new)],
-        )
+        rows = [
+            {
+                "id": number + offset,
+                "public_id": make_public_id(slug, arrival.identifier, self.salts.get(arrival.identifier, 0)),
+                "member_id": member_id,
+                "identifier": arrival.identifier,
+                "work_id": number + offset,
+                "datestamp": self.datestamp,
+                "added": self.datestamp,
+                "source_datestamp": arrival.datestamp,
+                "deleted": False,
+            }
+            for offset, arrival in enumerate(new)
+        ]
+        self._insert(records, rows)
+        self._insert(forms, [self._form_row(number + offset, arrival, page_id) for offset, arrival in enumerate(new)])
+
+    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        # The driver takes these rows as they are; going through the statement again for each of them
+        # costs more than the database does (bench: commit).
+        self.connection.exec_driver_sql(_insert_sql(table, self.connection.dialect), rows)
 
     def _form_row(self, number: int, arrival: _Arrival, page_id: int) -> dict[str, Any]:
         return {
@@ -281,7 +284,7 @@ class _PageCommit:
             elif row.source_datestamp != arrival.datestamp or row.set_specs != arrival.set_specs:
                 quiet.append({**key, "new_source": arrival.datestamp, "new_set_specs": arrival.set_specs})
         if new_forms:
-            self.connection.execute(insert(forms), new_forms)
+            self._insert(forms, new_forms)
         if payloads:
             self.connection.execute(_UPDATE_FORM, payloads)
         if gone:
@@ -295,19 +298,33 @@ class _PageCommit:
         if not stamped:
             return 0, 0
         numbers = [row["key_id"] for row in stamped]
-        live = set(
-            self.connection.execute(
-                select(forms.c.record_id).where(forms.c.record_id.in_(numbers), forms.c.deleted.is_(False))
-            ).scalars()
-        )
+        live = set(self.connection.execute(_LIVE, {"numbers": numbers}).scalars())
         deleted = 0
         for row in stamped:
             row["new_deleted"] = row["key_id"] not in live
-            deleted += row["new_deleted"] and not row.pop("was_deleted")
+            deleted += row["new_deleted"] > row.pop("was_deleted")
         self.connection.execute(_STAMP_RECORD, stamped)
         return len(stamped) - deleted, deleted
 
 
+_PRESENT = (
+    select(
+        records.c.identifier,
+        records.c.id,
+        records.c.deleted,
+        records.c.source_datestamp,
+        forms.c.hash,
+        forms.c.deleted.label("form_deleted"),
+        forms.c.set_specs,
+    )
+    .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == bindparam("with_prefix")))
+    .where(records.c.member_id == bindparam("member"))
+    .where(records.c.identifier.in_(bindparam("identifiers", expanding=True)))
+)
+_LAST_NUMBER = select(func.max(records.c.id))
+_LIVE = select(forms.c.record_id).where(
+    forms.c.record_id.in_(bindparam("numbers", expanding=True)), forms.c.deleted.is_(False)
+)
 _THIS_FORM = and_(forms.c.record_id == bindparam("key_id"), forms.c.prefix == bindparam("key_prefix"))
 _UPDATE_FORM = (
     update(forms)
@@ -334,10 +351,38 @@ _STAMP_RECORD = (
 )
 
 
-def _check_owner(connection: Connection, list_id: int, harvest_id: int) -> None:
-    owner = connection.execute(select(lists.c.harvest_id).where(lists.c.id == list_id)).scalar_one()
-    if owner != harvest_id:
+@cache
+def _insert_sql(table: Table, dialect: Dialect) -> str:
+    return str(insert(table).compile(dialect=dialect))
+
+
+def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page) -> None:
+    """The list's position is after this page, if the run still owns the list."""
+    moved = connection.execute(
+        _MOVE_LIST,
+        {
+            "this_list": list_id,
+            "owner": harvest_id,
+            "new_token": page.next_token or None,
+            "response_date": page.response_date[:40],
+            "more": page.size,
+            "size": page.token.complete_list_size if page.token else None,
+        },
+    )
+    if not moved.rowcount:
         raise HarvestSupersededError("another process has begun to harvest this member; this one stops")
+
+
+_MOVE_LIST = (
+    update(lists)
+    .where(lists.c.id == bindparam("this_list"), lists.c.harvest_id == bindparam("owner"))
+    .values(
+        token=bindparam("new_token"),
+        pass_started=func.coalesce(lists.c.pass_started, bindparam("response_date")),
+        pass_received=lists.c.pass_received + bindparam("more"),
+        pass_size=func.coalesce(bindparam("size", type_=Integer), lists.c.pass_size),
+    )
+)
 
 
 def _page_row(
@@ -357,10 +402,17 @@ def _page_row(
     }
 
 
+_COUNTED = ("records", "added", "changed", "unchanged", "deleted", "failed")
+_COUNT_PAGE = (
+    update(harvests)
+    .where(harvests.c.id == bindparam("this_harvest"))
+    .values(pages=harvests.c.pages + 1, **{name: harvests.c[name] + bindparam(f"more_{name}") for name in _COUNTED})
+)
+
+
 def _count_page(connection: Connection, harvest_id: int, counts: Counts) -> None:
-    names = ("records", "added", "changed", "unchanged", "deleted", "failed")
-    values = {name: harvests.c[name] + getattr(counts, name) for name in names}
-    connection.execute(update(harvests).where(harvests.c.id == harvest_id).values(pages=harvests.c.pages + 1, **values))
+    more = {f"more_{name}": getattr(counts, name) for name in _COUNTED}
+    connection.execute(_COUNT_PAGE, {"this_harvest": harvest_id, **more})
 
 
 def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> int:

@@ -81,7 +81,7 @@ def open_catalogue(url: str, now: Callable[[], float] = time) -> Catalogue:
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     try:
-        engine = create_engine(parsed, pool_size=32, max_overflow=32, connect_args={"timeout": 60})
+        engine = create_engine(parsed, pool_size=32, max_overflow=32, paramstyle="named", connect_args={"timeout": 60})
     except NoSuchModuleError as error:
         raise ConfigError(f"LUMBUNG_CATALOGUE: {error}") from error
     event.listen(engine, "connect", _set_up_sqlite)
@@ -114,6 +114,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         "synchronous=FULL",  # a commit is on the disk before it is acknowledged
         "foreign_keys=ON",
         "cache_size=-65536",
+        "wal_autocheckpoint=10000",  # pages: 40 MB between two checkpoints, each of which waits for the disk
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
