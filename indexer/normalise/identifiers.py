@@ -197,7 +197,8 @@ def _words(value: str) -> tuple[str, str]:
 
 
 def _doi(found: str) -> str:
-    doi = unquote(found) if "%" in found else found
+    decoded = unquote(found)
+    doi = found if re.search(r"\s", decoded) else decoded
     while doi[-1] in ".,;:'\"" or any(
         doi[-1] == close and doi.count(close) > doi.count(open_) for open_, close in ("()", "[]", "{}")
     ):

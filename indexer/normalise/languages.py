@@ -7,9 +7,9 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from babel import Locale
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from py3langid.langid import LanguageIdentifier
 
 # Read by a person in Indonesia as these, and not (only) so in the tables of names.
@@ -72,7 +72,7 @@ def parse_languages(raw: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def display_name(code: str, locale: str) -> str:
     """The name of a language in the locale "id" or "en"; the code itself where there is no name."""
-    return str(Locale(locale).languages.get(code, code))
+    return _names_in(locale).get(code, code)
 
 
 def guess(text: str, expected: tuple[str, ...] = EXPECTED) -> str | None:
@@ -114,13 +114,21 @@ def _valid_tag(text: str) -> str | None:
     return str(langcodes.Language.get(match[1]).language)
 
 
+@lru_cache(maxsize=128)
+def _names_in(locale: str) -> Mapping[str, str]:
+    """The languages' names in one language, by code."""
+    from babel import Locale  # noqa: PLC0415  # slow to import, and its tables slow to read
+
+    return Locale(locale).languages
+
+
 @lru_cache(maxsize=1)
 def _names() -> dict[str, str]:
     """Codes by name in Indonesian and English."""
     return {
         name.lower(): code
         for locale in ("id", "en")
-        for code, name in Locale(locale).languages.items()
+        for code, name in _names_in(locale).items()
         if "_" not in code and code not in _NO_LANGUAGE
     }
 
@@ -128,8 +136,7 @@ def _names() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _native_names() -> dict[str, str]:
     """Codes by the language's own name."""
-    codes = filter(_NATIVE.fullmatch, Locale("en").languages)
-    return {Locale(code).languages.get(code, code).lower(): code for code in codes}
+    return {_names_in(code).get(code, code).lower(): code for code in filter(_NATIVE.fullmatch, _names_in("en"))}
 
 
 @lru_cache(maxsize=1)

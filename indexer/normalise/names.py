@@ -25,8 +25,10 @@ _SECOND_ROLE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ROLE_LABEL = re.compile(
-    r"^[\W_]*(?:(?:dosen|tim|ketua|anggota|komisi)\s+)*(?:p?em?n?bi\w?mb[iu]?ng|(?:ko-?)?promotor"
-    r"|(?:thesis )?advis[eo]r|supervisors?|penguji|penulis|editor|pengarang|(?:academic|final project) counsell?or)\b[^:,]{0,25}:+\s*",
+    r"^[\W_]*(?:(?:dosen|tim|ketua|anggota|komisi)\s+)*"
+    r"(?:p?em?n?bi\w?mb[iu]?ng\b(?:[^:,]{0,25}:+|\s+(?:utama|pendamping|[ivx\d]+)\b)?[\s:]*"
+    r"|(?:(?:ko-?)?promotor|(?:thesis )?advis[eo]r|supervisors?|penguji|penulis|editor|pengarang"
+    r"|(?:academic|final project) counsell?or)\b[^:,]{0,25}:+\s*)",
     re.IGNORECASE,
 )
 _DIGIT = re.compile(r"\d")
@@ -89,7 +91,7 @@ _FAMILY_FIRST = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # Japan
 _PARTICLES = re.compile(
     r"van|von|vom|zu|de|der|den|del|della|di|da|dos|du|la|le|bin|binti|al|el|ter|ten", re.IGNORECASE
 )
-_NEXT_PERSON = re.compile(r";|\n[^\S\n]*\n|\s+(?:dan|and|&)\s+(?=(?:Prof|Dr|Drs|Dra|Ir)\b)", re.IGNORECASE)
+_NEXT_PERSON = re.compile(r";|\n[^\S\n]*\n|(?<=\S)\s+(?:dan|and|&)\s+(?=(?:Prof|Dr|Drs|Dra|Ir)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,9 @@ def split_names(raw: str) -> tuple[str, ...]:
 
 
 def _without_notes(text: str) -> str:
+    text = _ROLE_LABEL.sub("", text)
     if ":" in text or "scan" in text.lower():
-        text = _SECOND_ROLE.sub("", _ROLE_LABEL.sub("", text))
+        text = _SECOND_ROLE.sub("", text)
     if "[" in text or _DIGIT.search(text) or "NIM" in text:
         text = _STUDENT_NUMBER.sub("", text)
     if "@" in text or "orcid" in text.lower():

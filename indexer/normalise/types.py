@@ -8,34 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-TYPES = (
-    "article",
-    "thesis",
-    "book",
-    "chapter",
-    "conference",
-    "report",
-    "dataset",
-    "image",
-    "audio",
-    "video",
-    "other",
-)
+TYPES = ("article", "thesis", "book", "chapter", "conference", "report", "dataset", "image", "audio", "video", "other")
 
-# The earlier, the more it says: a record that is "Image" and "Thesis" is a thesis.
-_PRECEDENCE = (
-    "thesis",
-    "chapter",
-    "conference",
-    "report",
-    "dataset",
-    "book",
-    "article",
-    "video",
-    "audio",
-    "image",
-    "other",
-)
+# From the most telling to the least: a record that is "Image" and "Thesis" is a thesis.
+_PRECEDENCE = ("thesis", "chapter", "conference", "report", "dataset", "book", "article", "video", "audio", "image")
 
 # Read from the top, the first that fits. A value is folded before: lower case, no accents, words parted.
 _VOCABULARY = tuple(
@@ -81,35 +57,26 @@ _PEER = re.compile(
 )
 _VERSION = re.compile(r"\b(published|accepted|submitted|updated|draft) ?version\b|^(draft)$|\b(post ?print)\b")
 
+# The last segments of the URIs of COAR's vocabulary of resource types.
 _COAR = {
-    "c_46ec": "thesis",
-    "c_db06": "doctoral thesis",
-    "c_bdcc": "master thesis",
-    "c_7a1f": "bachelor thesis",
-    "c_6501": "article",
-    "c_2df8fbb1": "article",
-    "c_3e5a": "article",
-    "c_dcae04bc": "article",
-    "c_816b": "preprint",
-    "c_ba08": "book review",
-    "c_2f33": "book",
-    "c_3248": "chapter",
-    "c_c94f": "conference",
-    "c_5794": "conference",
-    "c_6670": "conference",
-    "c_f744": "proceedings",
-    "c_93fc": "report",
-    "c_18gh": "report",
-    "c_18ws": "report",
-    "c_8042": "working paper",
-    "c_ddb1": "dataset",
-    "c_c513": "image",
-    "c_ecc8": "image",
-    "c_18cc": "sound",
-    "c_8a7e": "video",
-    "c_12ce": "video",
-    "c_18cf": "text",
-    "c_1843": "other",
+    code: kind
+    for kind, codes in (
+        ("thesis", "c_46ec"),
+        ("doctoral thesis", "c_db06"),
+        ("master thesis", "c_bdcc"),
+        ("bachelor thesis", "c_7a1f"),
+        ("article", "c_6501 c_2df8fbb1 c_3e5a c_dcae04bc c_816b c_ba08"),
+        ("book", "c_2f33"),
+        ("chapter", "c_3248"),
+        ("conference", "c_c94f c_5794 c_6670 c_f744"),
+        ("report", "c_93fc c_18gh c_18ws c_8042"),
+        ("dataset", "c_ddb1"),
+        ("image", "c_c513 c_ecc8"),
+        ("sound", "c_18cc"),
+        ("video", "c_8a7e c_12ce"),
+        ("text", "c_18cf c_1843"),
+    )
+    for code in codes.split()
 }
 _LAST_SEGMENT = re.compile(r"[/#:]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -155,7 +122,7 @@ def parse_types(raws: Iterable[str]) -> TypeOfWork:
 def _parse(raws: tuple[str, ...]) -> TypeOfWork:
     readings = [_read(raw) for raw in raws]
     typed = [reading for reading in readings if reading.type]
-    best = min(typed, key=lambda r: (not r.controlled, _PRECEDENCE.index(r.type or "other")), default=None)
+    best = min(typed, key=lambda r: (not r.controlled, _PRECEDENCE.index(r.type or "image")), default=None)
     kind = best.type or "other" if best else "other"
     levels = (reading.level for reading in typed if reading.type == kind and reading.level)
     reviews = [reading.peer_reviewed for reading in readings if reading.peer_reviewed is not None]
