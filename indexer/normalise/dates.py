@@ -73,7 +73,7 @@ def parse_date(raw: str, *, latest_year: int) -> PublicationDate | None:
     A decade or a century is no year. A part that cannot be (month 13, 30 February) or that can be read in
     two ways (03-04-2007) is left out, the year kept.
     """
-    text = raw.strip().strip("[](){}<>.,;?© ").lower()
+    text = raw.strip("[](){}<>.,;?© \t\r\n").lower()
     if not text or len(text) > 100 or _NOT_AN_ISSUE.search(text):
         return None
     year, month, day = _parts(text)

@@ -60,12 +60,11 @@ _DEGREE = (
 )
 _TITLES_AFTER = re.compile(rf"\s*,[\s,.]*{_DEGREE}\.?(?:[\s,.]+{_DEGREE}\.?)*[\s,.]*$")
 _DEGREE_AT_END = re.compile(
-    r"(?:\s+(?:[SM]\.\s?(?:Kom|Si|Sc|Eng|Pd|Farm|Hum|Sn|[A-Z])\.?(?:[A-Z]\.?)?|[SM][TEMHA]|MBA|Ph\.?\s?D|M(?:Sc|Eng|Kom|Si|Pd)"
-    r"|S(?:Kom|Si|Pd))\.?[\s,]*)+$"
+    r"(?:,?\s+(?:[SM]\.\s?(?:Kom|Si|Sc|Eng|Pd|Farm|Hum|Sn)|(?:M\.[TMHASP]|S\.[TEHPS])(?:\.[A-Z])?|[SM][TEMHA]|MBA|Ph\.?\s?D"
+    r"|M(?:Sc|Eng|Kom|Si|Pd)|S(?:Kom|Si|Pd))\.?[\s,]*)+$"
 )
 # "Kim, S. H." and "Diaz, MA" are a family name and initials, "Budi Santoso, S.H." is a lawyer.
 _INITIALS = re.compile(r"\s*(?:[^\W\d_a-z]\.?[\s-]*){1,4}")
-_COMMON_DEGREE = re.compile(r"\s*[SM]\.?[TEHMASP]\.?\s*")
 _LIFE = re.compile(
     r"[\s,]+(?:(?:b\.|d\.|ca\.|active|fl\.|born)\s*)*\(?\d{4}\??\s*(?:-\s*(?:ca\.\s*)?(?:\d{4}\??)?)?\)?[\s,.]*(?=$|\w+\.?$)"
 )
@@ -167,11 +166,9 @@ def _without_titles(text: str) -> str:
     bare = _TITLE_BEFORE.sub("", text)
     is_titled = bare != text
     head, comma, tail = bare.partition(",")
-    if comma:
-        is_lawyer = " " in head and _COMMON_DEGREE.fullmatch(tail)
-        if is_titled or is_lawyer or _DEGREE_AT_END.search(head) or not _INITIALS.fullmatch(tail):
-            bare = _TITLES_AFTER.sub("", bare)
-            is_titled = is_titled or "," not in bare
+    if comma and (is_titled or _DEGREE_AT_END.search(head) or not _INITIALS.fullmatch(tail)):
+        bare = _TITLES_AFTER.sub("", bare)
+        is_titled = is_titled or "," not in bare
     shorter = _DEGREE_AT_END.sub("", bare)
     if is_titled or " " in shorter or any(map(str.islower, bare[len(shorter) :])):
         bare = shorter

@@ -61,6 +61,7 @@ def test_a_text_tells_its_language_or_nothing() -> None:
     assert guess(english) == "en"
     assert guess("多传感器彩色纹理图像存在色彩差异导致重建的三维彩色模型表面出现色彩分块现象的问题") == "zh"
     assert guess("Analisis data") is None
+    assert guess("Sistem Informasi Geografis Desa Sumber Rejeki Kabupaten Banyuwangi") is None, "half Javanese"
     assert guess("1998 2001 -- 12345 " * 20) is None
     assert guess(english, expected=("id", "ms", "su")) in {"id", None}, "only what is expected can be guessed"
 

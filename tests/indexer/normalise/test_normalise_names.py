@@ -43,6 +43,8 @@ from indexer.normalise.names import parse_name, split_names
         ("Dr.rer.nat. Wiwin Windupranata, S.T., M.Si.", "Wiwin Windupranata", "Windupranata", "Wiwin"),
         ("Prof. Dr.-Ing. Ir. Himasari Hanan, MAE", "Himasari Hanan", "Hanan", "Himasari"),
         ("Budi Santoso, S.H.", "Budi Santoso", "Santoso", "Budi"),
+        ("De Jaegere, S. A.", "De Jaegere, S. A.", "De Jaegere", "S. A."),
+        ("Budi Setyono M.T", "Budi Setyono", "Setyono", "Budi"),
         ("Suyono S.E, M.S.M", "Suyono", "Suyono", None),
         ("Faidal SE, MM", "Faidal", "Faidal", None),
         ("Edy Soewono, Prof. Dr.", "Edy Soewono", "Soewono", "Edy"),

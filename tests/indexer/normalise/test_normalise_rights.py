@@ -25,6 +25,7 @@ from indexer.normalise.rights import Rights, licence_url, parse_rights
         ("CC0", "CC0-1.0"),
         ("Attribution 4.0", "CC-BY-4.0"),
         ("Attribution-NonCommercial 4.0 International", "CC-BY-NC-4.0"),
+        ("Attribution-NonCommercial", "CC-BY-NC"),
         ("Attribution-NonCommercial-ShareAlike 2.0 UK: England & Wales", "CC-BY-NC-SA-2.0"),
         ("Creative Commons Attribution", "CC-BY"),
         ("Creative Commons Attribution-Noncommercial-Share Alike", "CC-BY-NC-SA"),

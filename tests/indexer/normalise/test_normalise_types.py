@@ -32,7 +32,7 @@ from indexer.normalise.types import TYPES, TypeOfWork, parse_types
         *((raw, "image", None) for raw in ("StillImage", "Image", "Photograph", "Peta")),
         *((raw, "audio", None) for raw in ("Sound", "Audio", "Rekaman Suara")),
         *((raw, "video", None) for raw in ("Video", "MovingImage", "Video recording")),
-        *((raw, "other", None) for raw in ("Text", "Other", "Document", "application/pdf", "[Autre / Other]")),
+        *((raw, "other", None) for raw in ("Text", "Other", "Notated Music", "image/jpeg", "[Autre / Other]")),
     ],
 )  # fmt: skip
 def test_a_type_is_read(raw: str, kind: str, level: str | None) -> None:
