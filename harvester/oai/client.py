@@ -77,7 +77,7 @@ class Client(Sickle):  # type: ignore[misc]  # sickle has no types
             # with 422 and 404.
             _check_status(answer)
             raise
-        if not page.verb:
+        if page.errors and not page.size:  # an empty list beside an error is no empty list
             code, message = page.errors[0]
             raise ProtocolError(code, message, url=answer.url, response_date=page.response_date)
         if page.verb != kwargs["verb"]:

@@ -101,10 +101,13 @@ def parse_page(body: bytes, *, url: str = "") -> Page:
     try:
         root = etree.fromstring(body, parser)
     except etree.XMLSyntaxError as error:
-        raise MalformedResponseError(_not_xml(body, str(error)), url=url) from error
+        raise MalformedResponseError(_not_xml(body, error.msg), url=url) from error
     internal = root.getroottree().docinfo.internalDTD
-    if internal is not None and next(internal.iterentities(), None) is not None:  # type: ignore[union-attr]  # the stubs lack it
-        raise MalformedResponseError("the response declares XML entities, which is not allowed", url=url)
+    if internal is not None and (
+        next(internal.iterentities(), None) is not None  # type: ignore[union-attr]  # the stubs lack it
+        or next(root.iter(etree.Entity), None) is not None  # declared elsewhere, perhaps: its text is not here
+    ):
+        raise MalformedResponseError("the response uses XML entities of its own, which is not allowed", url=url)
     if _local(root.tag) != "OAI-PMH":
         raise MalformedResponseError(
             f"the response is well-formed XML but not OAI-PMH: its root is <{_local(root.tag)}>", url=url
@@ -121,8 +124,10 @@ def _read_root(root: _Element, url: str) -> Page:
         if name == "responseDate":
             response_date = _text(child)
         elif name == "error":
-            errors.append((child.get("code") or "unknown", _text(child)))
+            errors.append((child.get("code") or "unknown", " ".join(_text(child).split())))
         elif name in VERBS:
+            if answer is not None:
+                raise MalformedResponseError("the response answers twice", url=url)
             answer = child
     if answer is None:
         if not errors:
@@ -212,8 +217,10 @@ def _local(tag: object) -> str:
 
 
 def _text(element: _Element) -> str:
-    text = element.text
-    return text.strip() if text else ""
+    text = element.text or ""
+    for child in element:  # a comment, mostly: the text goes on behind it
+        text += child.tail or ""
+    return text.strip()
 
 
 def _serialise(element: _Element) -> bytes:

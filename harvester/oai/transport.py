@@ -69,6 +69,8 @@ class Transport:
             last = tried == TRIES or self._stop.is_set()
             try:
                 answer = self._fetch_once(url, parameters)
+            except ValueError as error:  # of requests, urllib3 and idna, for whatever a Location header may hold
+                raise UnreachableError("the address, or one it redirects to, is no web address", url=url) from error
             except requests.RequestException as error:
                 if last:
                     raise UnreachableError(_sentence(error), url=url) from error
@@ -124,11 +126,11 @@ def _retry_after(value: str | None) -> float | None:
     if not value:
         return None
     value = value.strip()
-    if value.isdigit() and len(value) < 10:
+    if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

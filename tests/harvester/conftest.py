@@ -1,0 +1,33 @@
+"""A member, its catalogue and its archive, fresh for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.provider import FakeProvider
+
+from harvester.archive import Archive, open_archive
+from harvester.catalogue import Catalogue, open_catalogue
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    """A fresh catalogue in a file."""
+    opened = open_catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """A fresh archive in a folder."""
+    return open_archive((tmp_path / "archive").as_uri())
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeProvider]:
+    """A server for fake repositories."""
+    with FakeProvider() as running:
+        yield running

@@ -1,0 +1,262 @@
+"""A server is asked patiently, politely, and within bounds."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+
+import pytest
+from fakes.provider import FakeProvider, FakeRepository, Fault
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harvester.errors import ThrottledError, UnreachableError
+from harvester.oai import transport as module
+from harvester.oai.transport import TRIES, Transport
+
+IDENTIFY = {"verb": "Identify"}
+MakeTransport = Callable[..., Transport]
+
+
+@pytest.fixture
+def make_transport() -> Iterator[MakeTransport]:
+    made: list[Transport] = []
+
+    def make(max_wait: float = 0.01, stop: threading.Event | None = None) -> Transport:
+        made.append(Transport(user_agent="Lumbung/test", from_email="op@x.id", max_wait=max_wait, stop=stop))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def repository(provider: FakeProvider) -> FakeRepository:
+    repository = FakeRepository()
+    provider.serve(repository)
+    return repository
+
+
+def is_identify(body: bytes) -> bool:
+    return b"<Identify>" in body
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(Fault(status=status, body=b"busy") for status in (429, 500, 502, 503, 504)),
+        Fault(cut=0),
+        Fault(cut=30),
+        Fault(status=503, body=b"", headers={"Retry-After": "0"}),
+        Fault(status=503, body=b"", headers={"Retry-After": formatdate(0, usegmt=True)}),
+        *(
+            Fault(status=503, body=b"", headers={"Retry-After": strange})
+            for strange in ("soon", "-1", "\u00b2", "", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
+        ),
+        Fault(headers={"Content-Encoding": "gzip"}),
+        Fault(headers={"Transfer-Encoding": "chunked"}),
+    ],
+)
+def test_failures_that_pass_are_tried_again(
+    fault: Fault, provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", fault, fault)
+    transport = make_transport()
+    answer = transport.fetch(provider.base + "/oai", IDENTIFY)
+    assert (answer.status, is_identify(answer.body)) == (200, True)
+    assert transport.requests == len(repository.requests) == 3
+    assert transport.bytes >= len(answer.body)
+
+
+def test_the_last_answer_of_a_server_in_trouble_is_handed_over(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", *[Fault(status=500, body=b"broken")] * 9)
+    answer = make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    assert (answer.status, answer.body) == (500, b"broken")
+    assert len(repository.requests) == TRIES
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 422])
+def test_other_answers_are_not_asked_for_again(
+    status: int, provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", Fault(status=status, body=b"x"))
+    answer = make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    assert (answer.status, answer.body, len(repository.requests)) == (status, b"x", 1)
+
+
+@pytest.mark.parametrize("retry_after", ["3600", formatdate(time.time() + 3600, usegmt=True)])
+def test_a_pause_longer_than_allowed_ends_the_request(
+    retry_after: str, provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", Fault(status=503, headers={"Retry-After": retry_after}))
+    with pytest.raises(ThrottledError, match=r"wait 3[56]") as caught:
+        make_transport(max_wait=60).fetch(provider.base + "/oai", IDENTIFY)
+    assert 3500 < caught.value.retry_after <= 3600
+    assert len(repository.requests) == 1
+
+
+def test_a_pause_is_as_long_as_the_server_asks_and_grows_where_it_does_not(
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+    stop = threading.Event()
+    monkeypatch.setattr(stop, "wait", waited.append)
+    asked = Fault(status=503, body=b"", headers={"Retry-After": "7"})
+    repository.fail("Identify", asked, *[Fault(status=502, body=b"")] * 3)
+    make_transport(max_wait=9, stop=stop).fetch(provider.base + "/oai", IDENTIFY)
+    assert 7 <= waited[0] <= 9
+    assert 4 <= waited[1] <= 5
+    assert waited[2:] == [pytest.approx(8.5, abs=0.5), 9]
+
+
+def test_a_pause_ends_when_the_operator_stops(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    stop = threading.Event()
+    repository.on_request = lambda _request: stop.set()
+    repository.fail("Identify", *[Fault(status=503, body=b"", headers={"Retry-After": "50"})] * 9)
+    began = time.monotonic()
+    answer = make_transport(max_wait=60, stop=stop).fetch(provider.base + "/oai", IDENTIFY)
+    assert answer.status == 503
+    assert time.monotonic() - began < 5
+    assert len(repository.requests) == 2
+
+
+def test_an_answer_that_is_too_big_is_not_read_to_its_end(
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_PAGE_BYTES", 2**20)
+    bomb = gzip.compress(b"x" * 2**24)
+    for fault in (Fault(body=b"x" * (2**20 + 1)), Fault(body=bomb, headers={"Content-Encoding": "gzip"})):
+        repository.fail("Identify", fault)
+        with pytest.raises(UnreachableError, match="larger than 1 MB"):
+            make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    assert len(repository.requests) == 2
+    repository.fail("Identify", Fault(body=b"x" * 2**20))
+    assert len(make_transport().fetch(provider.base + "/oai", IDENTIFY).body) == 2**20
+
+
+def test_an_answer_that_takes_too_long_is_given_up(
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_SECONDS", -1.0)
+    with pytest.raises(UnreachableError, match="not complete after"):
+        make_transport().fetch(provider.base + "/oai", IDENTIFY)
+
+
+def test_a_gzip_answer_is_unpacked(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", Fault(body=gzip.compress(b"page"), headers={"Content-Encoding": "gzip"}))
+    assert make_transport().fetch(provider.base + "/oai", IDENTIFY).body == b"page"
+
+
+def test_bytes_are_never_decoded_as_text(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    body = bytes(range(256))
+    repository.fail("Identify", Fault(body=body, headers={"Content-Type": "text/xml; charset=utf-16"}))
+    assert make_transport().fetch(provider.base + "/oai", IDENTIFY).body == body
+
+
+def test_we_say_who_we_are_and_what_we_read(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    headers = repository.requests[0].headers
+    assert (headers["User-Agent"], headers["From"]) == ("Lumbung/test", "op@x.id")
+    assert headers["Accept"].startswith("text/xml")
+    assert "gzip" in headers["Accept-Encoding"]
+
+
+def test_no_from_header_is_sent_without_an_address(provider: FakeProvider, repository: FakeRepository) -> None:
+    transport = Transport(user_agent="x", from_email="", max_wait=1)
+    transport.fetch(provider.base + "/oai", IDENTIFY)
+    transport.close()
+    assert "From" not in repository.requests[0].headers
+
+
+def test_redirects_are_followed_and_the_last_address_is_known(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    moved = FakeRepository()
+    provider.serve(moved, "/new")
+    repository.fail("Identify", Fault(status=301, headers={"Location": "/new?verb=Identify"}))
+    answer = make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    assert is_identify(answer.body)
+    assert answer.url == provider.base + "/new?verb=Identify"
+    assert len(moved.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("/oai?verb=Identify", "redirects without end"),
+        ("ftp://x.example/", "no web address"),
+        ("http://[::1", "no web address"),
+        ("http://x.example:port/", "no web address"),
+        ("http:///oai?verb=Identify", "no web address|without end|cannot be reached"),
+        ("http://%", "no web address"),
+        ("http://a..b/", "no web address|cannot be reached"),
+        ("http://\u00e9\u00ff:1/", "no web address|cannot be reached"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_the_servers_failure(
+    location: str, words: str, provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", *[Fault(status=302, headers={"Location": location})] * 200)
+    with pytest.raises(UnreachableError, match=words):
+        make_transport().fetch(provider.base + "/oai", IDENTIFY)
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_nobody_there_is_said_so(make_transport: MakeTransport) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/oai"
+    with pytest.raises(UnreachableError, match="cannot be reached") as caught:
+        make_transport().fetch(url, IDENTIFY)
+    assert caught.value.url == url
+
+
+def test_silence_is_said_so(
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "READ_TIMEOUT", 0.02)
+    repository.fail("Identify", *[Fault(delay=30)] * 9)
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    assert len(repository.requests) == TRIES
+
+
+def test_no_tls_where_tls_is_expected_is_said_so(provider: FakeProvider, make_transport: MakeTransport) -> None:
+    with pytest.raises(UnreachableError, match=r"certificate|reached"):
+        make_transport().fetch(provider.base.replace("http:", "https:"), IDENTIFY)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\w{3}, \d{1,2} \w{3} \d{1,20} \d\d:\d\d:\d\d ([+-]\d{4,9}|GMT)"))
+def test_any_retry_after_is_seconds_or_unknown(value: str) -> None:
+    seconds = module._retry_after(value)
+    assert seconds is None or seconds >= 0
