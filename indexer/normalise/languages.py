@@ -34,10 +34,7 @@ _ALIASES = {
     "tionghoa": "zh",
 }
 # The languages whose own names are read as well.
-_NATIVE = re.compile(
-    r"af|ar|az|be|bg|bn|bs|ca|cs|cy|da|de|el|es|et|eu|fa|fi|fil|fr|ga|gl|he|hi|hr|hu|hy|is|it|ja|ka|kk|km|ko|lo|lt|lv"
-    r"|mk|mn|ms|my|ne|nl|no|pl|pt|ro|ru|sk|sl|sq|sr|sv|sw|ta|te|th|tr|uk|ur|uz|vi|zh|zu"
-)
+_NATIVE = re.compile(r"ar|bg|cs|da|de|el|es|fa|fi|fr|he|hi|hu|it|ja|ko|nl|no|pl|pt|ro|ru|sv|th|tr|uk|vi|zh")
 _NO_LANGUAGE = frozenset({"und", "mul", "zxx", "mis"})
 _TAG = re.compile(r"([a-z]{2,3})(?:[_-](?:[a-z]{4}|[a-z]{2}|\d{3})){0,2}")
 _BRACKETS = re.compile(r"\s*[(\[].*?[)\]]")

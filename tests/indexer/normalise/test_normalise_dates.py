@@ -69,7 +69,8 @@ def test_a_date_is_read(raw: str, expected: str) -> None:
     ["", "undated", "N.D.", "Unknown", "XIII", "0000", "1499", "2027", "2912", "9999", "10000-01-01", "99", "20-1",
      "1960's", "1950s", "1960s (circa)", "tahun 1990-an", "17th/18th Century", "abad ke-1900", "17:55", "20191345",
      "0812 1983 2212", "022-2500 1983", "MONTHS_WITHHELD:1560", "NO_RESTRICTION",
-     "info:eu-repo/date/embargoEnd/2018-05-27", "http://example.org/1983", "10.1016/2004", "Terbit pada tahun 1983, " + "kata " * 30],
+     "info:eu-repo/date/embargoEnd/2018-05-27", "http://example.org/1983", "10.1016/2004",
+     "Terbit pada tahun 1983, " + "kata " * 30],
 )  # fmt: skip
 def test_what_is_no_year_is_unknown(raw: str) -> None:
 
