@@ -1,0 +1,85 @@
+"""A harvest of many members at once, archived and catalogued, against sickle reading the same and keeping nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bench.figures import Figure, Report, medians, say
+from bench.provider import LATENCY, RECORDS
+
+_GROWTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Harvest:
+    records: int
+    seconds: float
+    memory: float
+
+    @property
+    def speed(self) -> float:
+        return self.records / self.seconds
+
+
+def measure(*, quick: bool) -> Report:
+    """Records a second of both, and the memory of ours at one and at four times the size."""
+    members, pages, rounds = (16, 5, 1) if quick else (50, 20, 3)
+    with _provider(members, pages * _GROWTH) as port:
+        harvests: dict[str, list[_Harvest]] = {"lumbung": [], "sickle": []}
+
+        def speed(harvester: str) -> float:
+            harvests[harvester].append(_harvest(harvester, port, members, pages))
+            say([f"  {harvester}: {harvests[harvester][-1].speed:,.0f} records/s"])
+            return harvests[harvester][-1].speed
+
+        ours, sickles = medians(rounds, lambda: speed("lumbung"), lambda: speed("sickle"))
+        large = _harvest("lumbung", port, members, pages * _GROWTH)
+    total = members * pages * RECORDS
+    assert {run.records for runs in harvests.values() for run in runs} == {total}
+    memory = max(run.memory for run in harvests["lumbung"])
+    return Report(
+        f"{members} members on addresses of their own, {pages} pages of {RECORDS} made records each, "
+        f"{LATENCY * 1000:.0f} ms latency. Ours: `harvest_members` with archive (fsync) and catalogue (SQLite, "
+        f"synchronous=FULL). Peer: `sickle` in 16 threads, each record's identifier, datestamp and metadata read, "
+        f"nothing kept. Median of {rounds}, by turns.",
+        (
+            Figure("Lumbung against sickle", ours / sickles, "x", at_least=1.5),
+            Figure("Lumbung", ours, "records/s"),
+            Figure("sickle", sickles, "records/s"),
+            Figure("peak memory of the harvesting process", memory, "MB", at_most=200),
+            Figure(f"peak memory at {_GROWTH} times as many records", large.memory, "MB", at_most=200),
+            Figure("memory per further record", (large.memory - memory) * 1e6 / (large.records - total), "bytes"),
+            Figure(f"Lumbung at {_GROWTH} times as many records", large.speed, "records/s"),
+        ),
+    )
+
+
+def _harvest(harvester: str, port: int, members: int, pages: int) -> _Harvest:
+    with tempfile.TemporaryDirectory(prefix="lumbung-bench-") as folder:
+        arguments = (harvester, str(port), str(members), str(pages), folder)
+        command = [sys.executable, "-m", "bench.harvester_process", *arguments]
+        line = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return _Harvest(**json.loads(line))
+
+
+@contextmanager
+def _provider(members: int, pages: int) -> Iterator[int]:
+    """The port at which the repositories answer."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    command = [sys.executable, "-m", "bench.provider", str(port), str(members), str(pages)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as provider:
+        try:
+            assert provider.stdout is not None
+            assert provider.stdout.readline() == b"ready\n", "the repositories did not come up"
+            yield port
+        finally:
+            provider.terminate()

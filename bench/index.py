@@ -1,0 +1,159 @@
+"""Documents written to the index, against bare tantivy; and the whole way from the catalogue to searchable."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import tantivy
+
+from bench.figures import Figure, Report, medians, seconds
+from bench.material import MEMBERS, Statements, iter_documents, list_records_xml, read_or_make, record_xml
+from harvester.catalogue import open_catalogue
+from harvester.catalogue.commit import Fetched, commit_page
+from harvester.catalogue.harvests import begin_harvest, get_lists
+from harvester.catalogue.members import Member, add_member
+from harvester.oai.page import parse_page
+from indexer.build import advance
+from indexer.document import Document
+from indexer.engine import embedded
+from indexer.engine.embedded import EmbeddedEngine
+from indexer.engine.schema import pack, project
+
+_AT_ONCE = 5000  # of one commit, as `advance` has it
+_WRITER_BYTES, _WRITER_THREADS = 150_000_000, 2
+_PAGE = 100
+
+
+def measure(*, quick: bool) -> Report:
+    """Documents a second of both, with and without analysis, and works a second of the whole way."""
+    count, rounds = (4_000, 1) if quick else (40_000, 3)
+    documents = list(iter_documents(count))
+    ready = {document.id: (project(document), pack(document)) for document in documents}
+    with tempfile.TemporaryDirectory(prefix="lumbung-bench-") as folder:
+        place = Path(folder)
+        given, analysed, bare = medians(
+            rounds,
+            lambda: count / _write(place / "given", documents, _given(ready)),
+            lambda: count / _write(place / "analysed", documents, nullcontext()),
+            lambda: count / _write_bare(place / "bare", list(ready.values())),
+        )
+        kind, records = read_or_make(count // 2)
+        whole = medians(rounds, _whole_way(place, records))[0]
+    return Report(
+        f"`EmbeddedEngine.write` of {count:,} documents in commits of {_AT_ONCE:,}, against a bare tantivy writer "
+        f"({_WRITER_THREADS} threads, {_WRITER_BYTES // 10**6} MB, the same schema and commits) adding the same; "
+        "once with the fields of each document ready for both, once with our analysis in the time. The whole way: "
+        f"`indexer.build.advance` over a catalogue of {len(records):,} {kind}: works assigned, described, analysed, "
+        f"searchable. Median of {rounds}, by turns.",
+        (
+            Figure("write of analysed documents against bare tantivy", given / bare, "x", at_least=0.8),
+            Figure("write of analysed documents", given, "documents/s"),
+            Figure("bare tantivy", bare, "documents/s"),
+            Figure("write with analysis", analysed, "documents/s"),
+            Figure("write with analysis against bare tantivy", analysed / bare, "x"),
+            Figure("from the catalogue to searchable", whole, "works/s", at_least=3000),
+        ),
+    )
+
+
+def _write(folder: Path, documents: list[Document], conditions: Any) -> float:
+    with conditions, closing(EmbeddedEngine(folder)) as engine:
+        engine.write([], [], 0)  # the folder and the writer are there
+        took = seconds(
+            lambda: [
+                engine.write(documents[start : start + _AT_ONCE], [], start)  # type: ignore[func-returns-value]  # called for its effect
+                for start in range(0, len(documents), _AT_ONCE)
+            ]
+        )
+        assert engine.count() == len(documents)
+    shutil.rmtree(folder)
+    return took
+
+
+@contextmanager
+def _given(ready: dict[str, tuple[dict[str, list[Any]], bytes]]) -> Iterator[None]:
+    """Meanwhile the engine finds the fields and the packed form of each document made already."""
+    with (
+        patch.object(embedded, "project", lambda document: ready[document.id][0]),
+        patch.object(embedded, "pack", lambda document: ready[document.id][1]),
+    ):
+        yield
+
+
+def _write_bare(folder: Path, ready: list[tuple[dict[str, list[Any]], bytes]]) -> float:
+    with closing(EmbeddedEngine(folder / "model")) as engine:
+        engine.write([], [], 0)
+    (model,) = (folder / "model").glob("*-*/")
+    schema = tantivy.Index.open(str(model)).schema
+    (folder / "index").mkdir()
+    index = tantivy.Index(schema, str(folder / "index"))
+    index.register_tokenizer("stream", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
+    writer = index.writer(_WRITER_BYTES, _WRITER_THREADS)
+
+    def add_all() -> None:
+        for start in range(0, len(ready), _AT_ONCE):
+            for fields, packed in ready[start : start + _AT_ONCE]:
+                document = tantivy.Document()
+                document.add_bytes("document", packed)
+                for name, values in fields.items():
+                    add = {"year": document.add_integer, "fulltext": document.add_boolean}.get(
+                        name, document.add_text
+                    )
+                    for value in values:
+                        add(name, value)
+                writer.add_document(document)
+            writer.commit()
+
+    took = seconds(add_all)
+    writer.wait_merging_threads()
+    index.reload()
+    assert index.searcher().num_docs == len(ready)
+    shutil.rmtree(folder)
+    return took
+
+
+def _whole_way(place: Path, records: list[Statements]) -> Callable[[], float]:
+    """Works a second of an `advance` over a catalogue of these records; each call has a fresh copy of it."""
+    path = place / "catalogue.sqlite"
+    _fill_catalogue(path, records)
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            copy = shutil.copy(path, folder)
+            with (
+                closing(open_catalogue(f"sqlite:///{copy}")) as catalogue,
+                closing(EmbeddedEngine(Path(folder) / "index")) as engine,
+            ):
+                took = seconds(lambda: advance(catalogue, engine))
+                return engine.count() / took
+
+    return run
+
+
+def _fill_catalogue(path: Path, records: list[Statements]) -> None:
+    with closing(open_catalogue(f"sqlite:///{path}")) as catalogue:
+        for at in range(MEMBERS):
+            share = records[at::MEMBERS]
+            with catalogue.write() as connection:
+                member = Member(f"member-{at:02}", f"Member {at}", f"http://r{at}.example.ac.id/oai")
+                member = add_member(connection, member, catalogue.now())
+                harvest_id = begin_harvest(connection, member, catalogue.now())
+                list_id = get_lists(connection, harvest_id)[0].id
+            for start in range(0, len(share), _PAGE):
+                numbered = enumerate(share[start : start + _PAGE], start)
+                body = list_records_xml(record_xml(f"oai:r{at}.example.ac.id:{n}", each) for n, each in numbered)
+                commit_page(
+                    catalogue,
+                    harvest_id=harvest_id,
+                    member=member,
+                    list_id=list_id,
+                    prefix="oai_dc",
+                    page=parse_page(body),
+                    fetched=Fetched(f"pages/{at}/{start}", member.base_url, 200, len(body), catalogue.now()),
+                )
