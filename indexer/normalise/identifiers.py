@@ -88,12 +88,14 @@ def classify(raw: str, element: str = "identifier") -> tuple[Identifier, ...]:
     value = unescape(raw).strip()
     if not value:
         return ()
-    found = _codes(value, element)
-    if element != "identifier":
-        found = [(_KIND_ELSEWHERE[element].get(kind, "other"), code) for kind, code in found]
+    is_link = bool(_LINK.match(value))
+    found = [] if is_link and not _RESOLVER.search(value) else _codes(value, element, is_link)
+    if found and element != "identifier":
+        kinds = _KIND_ELSEWHERE[element]
+        found = [(kinds.get(kind, "other"), code) for kind, code in found]
     if not found:
-        found = [_link(value, element)] if _LINK.match(value) else [_words(value)]
-    return tuple(Identifier(kind, normalised, raw) for kind, normalised in found)
+        found = [_link(value, element) if is_link else _words(value)]
+    return tuple([Identifier(kind, normalised, raw) for kind, normalised in found])
 
 
 def find_url(value: str) -> str | None:
@@ -112,15 +114,10 @@ def _find_url(value: str) -> re.Match[str] | None:
     return _URL.fullmatch(f"http://{value}" if value[:4].lower() == "www." else value)
 
 
-def _codes(value: str, element: str) -> list[tuple[str, str]]:
+def _codes(value: str, element: str, is_link: bool) -> list[tuple[str, str]]:
     """What a value is by its form, apart from links and words."""
-    is_link = _LINK.match(value)
-    if is_link and not _RESOLVER.search(value):
-        return []
     found = _resolvable(value) or _coded(value)
-    if found or is_link or element == "relation":
-        return found
-    return _numbers(value, element)
+    return found if found or is_link or element == "relation" else _numbers(value, element)
 
 
 def _resolvable(value: str) -> list[tuple[str, str]]:
