@@ -43,10 +43,9 @@ def open_archive(url: str) -> Archive:
     """
     from harvester.archive.local import LocalArchive  # noqa: PLC0415 - the contract does not depend on a store
 
-    parts = urlsplit(url)
-    if parts.scheme != "file" or not parts.path:
+    if not url.startswith("file:///"):
         raise ConfigError(f"LUMBUNG_ARCHIVE must be a file:/// URL, not {url!r}")
-    return LocalArchive(Path(unquote(parts.path)))
+    return LocalArchive(Path(unquote(urlsplit(url).path)))
 
 
 def page_key(slug: str, harvest_id: int, sequence: int) -> str:

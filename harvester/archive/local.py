@@ -45,18 +45,21 @@ class LocalArchive:
         """See `Archive.get`."""
         try:
             return self._path(key).read_bytes()
-        except FileNotFoundError as error:
-            raise ObjectNotFoundError(f"the archive has no object {key}") from error
         except OSError as error:
+            if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) and self._root.is_dir():
+                raise ObjectNotFoundError(f"the archive has no object {key}") from error
             raise ArchiveError(f"the archive cannot read {key}: {error}") from error
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """See `Archive.iter_keys`."""
-        yield from self._walk(self._root, "", prefix)
+        try:
+            yield from self._walk(self._root, "", prefix)
+        except OSError as error:
+            raise ArchiveError(f"the archive cannot be listed: {error}") from error
 
     def check(self) -> None:
         """See `Archive.check`."""
-        if not os.access(self._root, os.W_OK):
+        if not self._root.is_dir() or not os.access(self._root, os.W_OK):
             raise ArchiveError(f"the archive folder {self._root} is not writable")
 
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[str]:
@@ -73,12 +76,13 @@ class LocalArchive:
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
-        if any(part.startswith(".") or not part for part in parts):
+        if any(part.startswith(".") or not part for part in parts) or "\0" in key:
             raise ArchiveError(f"not an archive key: {key!r}")
         return self._root.joinpath(*parts)
 
     def _make_folder(self, folder: Path) -> None:
-        if folder.is_dir():
+        # The root is never made again: where it has gone, a disk is missing.
+        if folder == self._root or folder.is_dir():
             return
         self._make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
