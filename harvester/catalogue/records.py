@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import zstandard
@@ -89,13 +90,15 @@ def get_records(connection: Connection, numbers: Iterable[int]) -> Iterator[Cata
         yield from _with_forms(connection, [_record(row) for row in connection.execute(query)])
 
 
-def get_works(connection: Connection, works: Sequence[int]) -> Iterator[CataloguedRecord]:
-    """The live records, with forms, of these works, ordered by (work, number)."""
-    for start in range(0, len(works), 500):
+def get_works(connection: Connection, works: Iterable[int], *, payloads: bool = True) -> Iterator[CataloguedRecord]:
+    """The live records of these works, ordered by (work, number); with forms, unless no payloads are asked for."""
+    wanted = sorted(works)
+    for start in range(0, len(wanted), 500):
         query = _RECORDS.where(
-            records.c.work_id.in_(works[start : start + 500]), records.c.deleted.is_(False)
+            records.c.work_id.in_(wanted[start : start + 500]), records.c.deleted.is_(False)
         ).order_by(records.c.work_id, records.c.id)
-        yield from _with_forms(connection, [_record(row) for row in connection.execute(query)])
+        found = [_record(row) for row in connection.execute(query)]
+        yield from _with_forms(connection, found) if payloads else found
 
 
 def iter_records(catalogue: Catalogue, slugs: Sequence[str] = (), batch: int = 1000) -> Iterator[CataloguedRecord]:
@@ -128,7 +131,7 @@ def _record(row: Any) -> CataloguedRecord:
 
 
 def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterator[CataloguedRecord]:
-    by_record: dict[int, list[Form]] = {}
+    by_record: dict[int, list[tuple[int, Form]]] = {}
     query = select(
         forms.c.record_id,
         forms.c.prefix,
@@ -137,21 +140,23 @@ def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterat
         forms.c.set_specs,
         forms.c.deleted,
         pages.c.response_date,
+        pages.c.list_id,
     ).join(pages, pages.c.id == forms.c.page_id)
     decompressor = zstandard.ZstdDecompressor()
     numbers = [record.number for record in found]
     for start in range(0, len(numbers), 500):
         some = query.where(forms.c.record_id.in_(numbers[start : start + 500]))
-        for number, prefix, xml, abouts, set_specs, deleted, response_date in connection.execute(some):
-            by_record.setdefault(number, []).append(
-                Form(
-                    prefix=prefix,
-                    xml=decompressor.decompress(xml) if xml else b"",
-                    abouts=tuple(decompressor.decompress(abouts).split(ABOUT_SEPARATOR)) if abouts else (),
-                    set_specs=tuple(set_specs.split("\n")) if set_specs else (),
-                    deleted=deleted,
-                    response_date=response_date,
-                )
+        for number, prefix, xml, abouts, set_specs, deleted, response_date, list_id in connection.execute(some):
+            form = Form(
+                prefix=prefix,
+                xml=decompressor.decompress(xml) if xml else b"",
+                abouts=tuple(decompressor.decompress(abouts).split(ABOUT_SEPARATOR)) if abouts else (),
+                set_specs=tuple(set_specs.split("\n")) if set_specs else (),
+                deleted=deleted,
+                response_date=response_date,
             )
+            by_record.setdefault(number, []).append((list_id or 0, form))
     for record in found:
-        yield replace(record, forms=tuple(by_record.get(record.number, ())))
+        # Lists are made in the order of the member's prefixes.
+        ordered = sorted(by_record.get(record.number, ()), key=itemgetter(0))
+        yield replace(record, forms=tuple(form for _, form in ordered))

@@ -1,0 +1,128 @@
+"""The indexer's commands; the root command mounts them."""
+
+# Imports of any weight stand in the functions: `lumbung --help` must not wait for a search engine.
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from harvester.catalogue.records import CataloguedRecord
+    from indexer.build import BuildCounts, Progress
+    from indexer.document import Description
+
+
+@click.command()
+def index() -> None:
+    """Bring the index up to date with the catalogue."""
+    index_now()
+
+
+@click.command()
+@click.option("--works", is_flag=True, help="Decide anew which records are the same work, after a change of the rules.")
+def reindex(*, works: bool) -> None:
+    """Build a new index from nothing and swap it in; searches are answered meanwhile."""
+    from harvester.catalogue.database import open_catalogue
+    from harvester.settings import load_settings
+    from indexer.build import forget_works, rebuild
+    from indexer.engine.opening import open_empty_engine, open_engine
+
+    settings = load_settings()
+    with closing(open_catalogue(settings.catalogue_url)) as catalogue, closing(open_engine(settings)) as engine:
+        if works:
+            forget_works(catalogue)
+        with closing(open_empty_engine(settings)) as beside, _progress("building") as progress:
+            counts = rebuild(catalogue, engine, beside, progress=progress)
+        _report(counts, engine.count())
+
+
+@click.command()
+@click.argument("slugs", metavar="[SLUG]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per record and line.")
+def records(slugs: tuple[str, ...], *, as_json: bool) -> None:
+    """List every record of the catalogue, of all members or of those named."""
+    from datetime import UTC, datetime
+
+    from harvester.catalogue.database import open_catalogue
+    from harvester.catalogue.members import get_member
+    from harvester.catalogue.records import iter_records, public_ids
+    from harvester.settings import load_settings
+    from indexer.crosswalks import describe
+
+    with closing(open_catalogue(load_settings().catalogue_url)) as catalogue:
+        with catalogue.read() as connection:
+            for slug in slugs:
+                get_member(connection, slug)
+        this_year = datetime.fromtimestamp(catalogue.now(), UTC).year
+        for record in iter_records(catalogue, slugs):
+            work = record.id
+            if record.work != record.number:
+                with catalogue.read() as connection:
+                    work = public_ids(connection, [record.work])[record.work]
+            line = _line(record, describe(record, this_year=this_year), work)
+            if as_json:
+                click.echo(json.dumps(line, ensure_ascii=False))
+            else:
+                year = f"{line['year'] or '':<4}"
+                title = "(deleted)" if record.deleted else line["title"] or "(no title)"
+                click.echo(f"{record.id}  {record.member:<20}  {year}  {title}")
+
+
+def index_now() -> None:
+    """The index shows the catalogue as it is; a line on stdout says what was done."""
+    from harvester.catalogue.database import open_catalogue
+    from harvester.settings import load_settings
+    from indexer.build import advance
+    from indexer.engine.opening import open_engine
+
+    settings = load_settings()
+    with closing(open_catalogue(settings.catalogue_url)) as catalogue, closing(open_engine(settings)) as engine:
+        with _progress("indexing") as progress:
+            counts = advance(catalogue, engine, progress=progress)
+        _report(counts, engine.count() if counts.documents or engine.watermark() else 0)
+
+
+def _line(record: CataloguedRecord, description: Description, work: str) -> dict[str, object]:
+    """What `lumbung records --json` promises to others' scripts."""
+    from harvester.datestamps import format_datestamp, from_epoch
+
+    return {
+        "member": record.member,
+        "identifier": record.identifier,
+        "id": record.id,
+        "work": work,
+        "datestamp": format_datestamp(from_epoch(record.datestamp)),
+        "source_datestamp": record.source_datestamp,
+        "deleted": record.deleted,
+        "title": description.title,
+        "year": description.year,
+        "type": description.type.type,
+        "language": description.language,
+        "url": description.landing_page,
+        "fulltext": False,
+    }
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    """A bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _report(counts: BuildCounts, total: int) -> None:
+    click.echo(
+        f"{counts.records} records read, {counts.documents} works written, {counts.deletions} deleted; "
+        f"the index holds {total} works."
+    )
