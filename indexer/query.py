@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from indexer.analysis import iter_tokens, words
+
 # The fields a reader can name in a query; each engine knows how it stores them.
 Field: TypeAlias = Literal["any", "title", "author", "subject", "abstract", "publisher", "source"]
-KeyField: TypeAlias = Literal["doi", "isbn", "issn", "member", "type", "language", "subject", "author", "access", "level"]
+KeyField: TypeAlias = Literal[
+    "doi", "isbn", "issn", "member", "type", "language", "subject", "author", "access", "level"
+]
 Facet: TypeAlias = Literal["member", "year", "type", "language", "subject", "author"]
 Sort: TypeAlias = Literal["relevance", "newest", "oldest", "title", "added"]
 
@@ -83,13 +87,28 @@ class Not:
 Node: TypeAlias = "All | Term | Phrase | Prefix | Range | In | And | Or | Not"
 
 
+def query_words(node: Node) -> tuple[str, ...]:
+    """The words that a match of the query has, each once; a prefix ends in "*". What is excluded is left out."""
+    match node:
+        case Term() | Phrase():
+            return tuple(dict.fromkeys(token.source for token in iter_tokens(node.text)))
+        case Prefix():
+            return tuple(f"{word}*" for word in words(node.text))
+        case And() | Or():
+            return tuple(dict.fromkeys(word for part in node.nodes for word in query_words(part)))
+        case _:
+            return ()
+
+
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One question to an engine.
 
     `filters` narrow by facet values: values of one facet are alternatives, facets add up; `years` is a
     range (both included, None is open). Counts of a facet ignore that facet's own filter, so that a
-    reader can add a second value. `cursor` is what `Results.next_cursor` gave; None is the first page.
+    reader can add a second value; an empty choice of values is no filter. `cursor` is what
+    `Results.next_cursor` gave; None is the first page. Relevance of a query without words is the newest
+    first; works without a year or title come last in the orders by them.
     """
 
     query: Node = field(default_factory=All)

@@ -43,7 +43,8 @@ class Results:
     """The answer to a `SearchRequest`. `total` counts works exactly. `next_cursor` is None on the last page.
 
     `facets` has an entry for each one asked for: most works first, then by value; `year` has every
-    year that occurs, ascending.
+    year that occurs, ascending. Every count is exact; among more than 1,000 values with equal counts at the
+    end of a list the engine chooses.
     """
 
     total: int
@@ -70,7 +71,11 @@ class Engine(Protocol):
 
     def write(self, documents: Iterable[Document], deletions: Iterable[str], watermark: int) -> None:
         """Documents stand in the index under their ids (each replacing its former self), the ids in `deletions` do not;
-        `watermark` is remembered after all of it is durable and visible. Doing it twice changes nothing."""
+        `watermark` is remembered after all of it is durable and visible. Doing it twice changes nothing.
+
+        An id in both stands; of two documents with one id the last one does. When it raises, or the process
+        dies, the index is as before, or as after with the former watermark.
+        """
 
     def watermark(self) -> int:
         """The last watermark that was written; 0 for a new index."""
@@ -94,7 +99,7 @@ class Engine(Protocol):
         """The number of works in the index."""
 
     def iter_ids(self) -> Iterator[str]:
-        """Every document id, in ascending order, in bounded memory."""
+        """Every document id, in ascending order of its UTF-8 bytes, in bounded memory."""
 
     def close(self) -> None:
         """Nothing is held any more; what was written stays."""

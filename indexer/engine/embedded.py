@@ -1,0 +1,351 @@
+"""The engine inside our own process: tantivy over one folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tantivy
+from tantivy import Occur, Query
+
+from harvester.errors import EngineUnavailableError
+from indexer.document import Document
+from indexer.engine import Hit, Results, Suggestion
+from indexer.engine.compile import Compiler, top
+from indexer.engine.cursors import Cursor, parse_cursor
+from indexer.engine.facets import count_facets
+from indexer.engine.folder import IndexFolder, write_durably
+from indexer.engine.schema import (
+    EXACT_WEIGHTS,
+    FACET_FIELDS,
+    KEY_FIELDS,
+    SORT_FIELDS,
+    STEM_WEIGHTS,
+    order_key,
+    pack,
+    project,
+    schema_checksum,
+    unpack,
+)
+from indexer.engine.words import complete, mend, telling_words
+from indexer.highlight import Matcher, highlight_hit
+from indexer.query import And, Node, Or, SearchRequest, Sort, Term, query_words
+
+_WRITER_BYTES = 150_000_000
+_WRITER_THREADS = 2
+_IDS_AT_ONCE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """One committed state of one build, for reading."""
+
+    stamp: tuple[object, ...]
+    build: Path
+    index: tantivy.Index
+    searcher: tantivy.Searcher
+
+
+class EmbeddedEngine:
+    """An `Engine` over the folder `path`, which one process writes and any number read.
+
+    Opening happens at the first use, so an engine for a folder of another schema can be made and replaced.
+    Readers, in this process or another, see each commit and each `replace_with` at their next call.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._folder = IndexFolder(path, schema_checksum())
+        self._reading = threading.Lock()
+        self._writing = threading.RLock()
+        self._snapshot: _Snapshot | None = None
+        self._writer: tantivy.IndexWriter | None = None
+
+    def write(self, documents: Iterable[Document], deletions: Iterable[str], watermark: int) -> None:
+        """Documents stand in the index, deletions do not, in one commit; an id in both stands.
+
+        When this raises, or the process dies, the index is as before, or as after with the former watermark.
+        """
+        with self._writing:
+            writer = self._open_writer()
+            try:
+                for document_id in deletions:
+                    writer.delete_documents_by_term("id", order_key(document_id))
+                for document in documents:
+                    fields = project(document)
+                    with _unavailable("written"):
+                        writer.delete_documents_by_term("id", fields["id"][0])
+                        writer.add_document(_stored(fields, pack(document)))
+                with _unavailable("written"):
+                    writer.commit()
+            except BaseException:
+                self._abandon(writer)
+                raise
+            write_durably(self._active() / "watermark", str(watermark))
+
+    def watermark(self) -> int:
+        """The watermark of the active build; 0 where there is none."""
+        build = self._folder.find_active()
+        try:
+            return int((build / "watermark").read_text(encoding="utf-8")) if build else 0
+        except FileNotFoundError:
+            return 0
+
+    def search(self, request: SearchRequest) -> Results:
+        """The page, its facets and its marks, all of one state of the index.
+
+        Equal scores keep the order of the index; a commit between two pages of a search by relevance can
+        move works across the border of the pages, while the other orders go on exactly where they were.
+        """
+        now = self._read()
+        compiler = Compiler(now.index.schema, now.searcher)
+        query = compiler.narrowed(request)
+        sort: Sort = request.sort
+        if sort == "relevance" and not query_words(request.query):
+            sort = "newest"
+        cursor = parse_cursor(request.cursor, sort)
+        size = max(1, request.size)
+        with _unavailable("searched"):
+            if sort == "relevance":
+                total, hits = top(now.searcher, query, size, offset=cursor.offset)
+                more = cursor.offset + len(hits) < total
+                following = Cursor(sort, offset=cursor.offset + len(hits))
+            else:
+                behind, hits = _in_order(now, query, SORT_FIELDS[sort], cursor.after, size)
+                total = top(now.searcher, query, 1)[0] if cursor.after else behind
+                more = behind > len(hits)
+                following = Cursor(sort, after=hits[-1][0] if hits else "")
+            facets = count_facets(now.searcher, compiler, request)
+        matcher = Matcher(request.query if request.highlight else And(()))
+        return Results(
+            total=total,
+            hits=tuple(
+                _hit(_document(now, address), score if sort == "relevance" else None, matcher)
+                for score, address in hits
+            ),
+            facets=facets,
+            next_cursor=str(following) if hits and more else None,
+        )
+
+    def get(self, document_id: str) -> Document | None:
+        """The document, or None."""
+        now = self._read()
+        query = Query.term_query(now.index.schema, "id", order_key(document_id), "basic")
+        hits = now.searcher.search(query, 1, count=False).hits
+        return _document(now, hits[0][1]) if hits else None
+
+    def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
+        """Titles with these words, the last one begun, then authors and subjects with such a word in them.
+
+        Nothing for fewer than two letters; case and accents do not matter.
+        """
+        now = self._read()
+        return complete(now.searcher, Compiler(now.index.schema, now.searcher), prefix, limit)
+
+    def correct(self, text: str) -> str | None:
+        """The text with words that no document has replaced by the nearest, then most frequent, that one has."""
+        now = self._read()
+        return mend(now.searcher, Compiler(now.index.schema, now.searcher), text)
+
+    def similar(self, document_id: str, limit: int = 6) -> tuple[Document, ...]:
+        """Works that share the rarer words of the title and subjects."""
+        document = self.get(document_id)
+        if document is None:
+            return ()
+        now = self._read()
+        compiler = Compiler(now.index.schema, now.searcher)
+        alike: Node = Or(tuple(Term(word) for word in telling_words(now.searcher, document)))
+        itself = Query.term_query(now.index.schema, "id", order_key(document_id), "basic")
+        query = Query.boolean_query([(Occur.Must, compiler.compile(alike)), (Occur.MustNot, itself)])
+        hits = now.searcher.search(query, max(1, limit), count=False).hits
+        return tuple(_document(now, address) for _, address in hits)
+
+    def count(self) -> int:
+        """The number of works in the index."""
+        return self._read().searcher.num_docs
+
+    def iter_ids(self) -> Iterator[str]:
+        """Every id in ascending order of its UTF-8 bytes; what is written meanwhile may or may not appear."""
+        last = ""
+        while ids := _ids_behind(self._read(), last):
+            for found in ids:
+                yield bytes.fromhex(found).decode("utf-8", "surrogatepass")
+            last = ids[-1]
+
+    def replace_with(self, other: EmbeddedEngine) -> None:
+        """This engine's folder holds the other's build, and its watermark; the other is left empty.
+
+        Works whatever stood here, also an index of another schema. Both folders are on one file system.
+        Readers of this folder follow at their next call.
+        """
+        with self._writing, other._writing:
+            self._close_writer()
+            other._close_writer()
+            self._folder.lock()
+            other._folder.lock()
+            try:
+                build = self._folder.new_build()
+                other._active().rename(build)
+                self._folder.activate(build)
+            finally:
+                other._folder.unlock()
+                self._folder.unlock()
+
+    def close(self) -> None:
+        """The lock is free and nothing is open; a later call opens again."""
+        with self._writing:
+            self._close_writer()
+        with self._reading:
+            self._snapshot = None
+
+    def _active(self) -> Path:
+        build = self._folder.find_active()
+        if build is None:
+            raise EngineUnavailableError("the index has not been built yet; run `lumbung index`")
+        return build
+
+    def _read(self) -> _Snapshot:
+        """The newest committed state; two looks at the file system where nothing has changed."""
+        known = self._snapshot
+        if known is not None and known.stamp == self._stamp(known.build):
+            return known
+        with self._reading:
+            try:
+                return self._reopened()
+            except EngineUnavailableError:
+                # The build may have been replaced and removed while it was being opened.
+                return self._reopened()
+
+    def _reopened(self) -> _Snapshot:
+        build = self._active()
+        stamp = self._stamp(build)
+        known = self._snapshot
+        with _unavailable("opened"):
+            if known is None or known.build != build:
+                index = _registered(tantivy.Index.open(str(build)))
+                index.config_reader("manual")
+            else:
+                index = known.index
+            index.reload()
+            self._snapshot = _Snapshot(stamp, build, index, index.searcher())
+        return self._snapshot
+
+    def _stamp(self, build: Path) -> tuple[object, ...]:
+        """What changes with every swap and every commit: both files are replaced, never rewritten."""
+        try:
+            seen = (self._folder.pointer.stat(), (build / "meta.json").stat())
+        except FileNotFoundError:
+            return ()
+        return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in seen)
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if self._writer is None:
+            self._folder.lock()
+            try:
+                with _unavailable("written"):
+                    self._writer = self._to_write().writer(_WRITER_BYTES, _WRITER_THREADS)
+            finally:
+                if self._writer is None:
+                    self._folder.unlock()
+        return self._writer
+
+    def _to_write(self) -> tantivy.Index:
+        """The active build, made where there is none."""
+        if (build := self._folder.find_active()) is not None:
+            return _registered(tantivy.Index.open(str(build)))
+        build = self._folder.new_build()
+        build.mkdir(parents=True)
+        index = _registered(tantivy.Index(_schema(), str(build)))
+        self._folder.activate(build)
+        return index
+
+    def _abandon(self, writer: tantivy.IndexWriter) -> None:
+        """What was added since the last commit is forgotten, and so is a writer that cannot even do that."""
+        try:
+            writer.rollback()
+        except (ValueError, OSError):
+            self._writer = None
+            self._folder.unlock()
+
+    def _close_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                with _unavailable("written"):
+                    writer.wait_merging_threads()
+        finally:
+            self._folder.unlock()
+
+
+@contextmanager
+def _unavailable(done: str) -> Iterator[None]:
+    """Tantivy's errors, which are plain ValueErrors, as ours."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise EngineUnavailableError(f"the index cannot be {done}: {error}") from error
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_bytes_field("document", stored=True)
+    builder.add_integer_field("year", indexed=True, fast=True)
+    builder.add_boolean_field("fulltext", indexed=True)
+    for name in EXACT_WEIGHTS:
+        builder.add_text_field(name, tokenizer_name="stream", index_option="position")
+    for name in STEM_WEIGHTS:
+        builder.add_text_field(name, tokenizer_name="stream", index_option="freq")
+    for name in ("id", *SORT_FIELDS.values(), *KEY_FIELDS.values(), "suggest"):
+        fast = name in {"id", *SORT_FIELDS.values(), *FACET_FIELDS.values()}
+        builder.add_text_field(name, fast=fast, tokenizer_name="raw", index_option="basic")
+    return builder.build()
+
+
+def _registered(index: tantivy.Index) -> tantivy.Index:
+    stream = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+    index.register_tokenizer("stream", stream)
+    return index
+
+
+def _stored(fields: dict[str, list[Any]], packed: bytes) -> tantivy.Document:
+    document = tantivy.Document()
+    document.add_bytes("document", packed)
+    for name, values in fields.items():
+        add = {"year": document.add_integer, "fulltext": document.add_boolean}.get(name, document.add_text)
+        for value in values:
+            add(name, value)
+    return document
+
+
+def _behind(now: _Snapshot, field: str, place: str) -> Query:
+    """Documents whose key in a field is behind `place`; all of them where it is empty."""
+    # Only tantivy's query language has ranges of text; the keys are hexadecimal digits, which it takes as they are.
+    return now.index.parse_query(f"{field}:{{{place} TO *}}") if place else Query.all_query()
+
+
+def _in_order(
+    now: _Snapshot, query: Query, field: str, after: str, size: int
+) -> tuple[int, list[tuple[Any, tantivy.DocAddress]]]:
+    """The number of matches behind `after`, and the first of these by the field's keys."""
+    if after:
+        query = Query.boolean_query([(Occur.Must, query), (Occur.Must, _behind(now, field, after))])
+    return top(now.searcher, query, size, order=field)
+
+
+def _ids_behind(now: _Snapshot, place: str) -> list[str]:
+    """The next keys of ids in order, by an aggregation: it reads them fifty times as fast as a sorted search."""
+    terms = {"field": "id", "size": _IDS_AT_ONCE, "segment_size": _IDS_AT_ONCE, "order": {"_key": "asc"}}
+    answer = now.searcher.aggregate(_behind(now, "id", place), {"ids": {"terms": terms}})
+    return [bucket["key"] for bucket in answer["ids"]["buckets"]]
+
+
+def _document(now: _Snapshot, address: tantivy.DocAddress) -> Document:
+    return unpack(now.searcher.doc(address)["document"][0])
+
+
+def _hit(document: Document, score: float | None, matcher: Matcher) -> Hit:
+    title, snippet = highlight_hit(document, matcher)
+    return Hit(document, score, title, snippet)

@@ -1,0 +1,145 @@
+"""Where a text matches a query: the same tokens and stems as in the engine, so what was found is what is marked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from indexer.analysis import fold, iter_places, query_stems, stem
+from indexer.document import Document, Text
+from indexer.engine import Fragment
+from indexer.query import Node, query_words
+
+_ELLIPSIS = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A place in a text, and which word of the query it matches."""
+
+    start: int
+    end: int
+    word: str
+
+
+class Matcher:
+    """The words of one query, ready to be looked for in many texts.
+
+    A token matches by its exact form, by its stem in the text's language, or by the beginning that a
+    prefix query names.
+    """
+
+    def __init__(self, query: Node) -> None:
+        words = query_words(query)
+        self._prefixes = tuple(word[:-1] for word in words if word.endswith("*"))
+        whole = {word: fold(word) for word in words if not word.endswith("*")}
+        self._exact = frozenset(whole.values())
+        self._stems = {tagged: exact for word, exact in whole.items() for tagged in query_stems(word)}
+        self._known: dict[str | None, dict[str, str | None]] = {}
+
+    def matches(self, text: str, language: str | None) -> list[_Match]:
+        """Every matching place of the text, in order."""
+        if not (self._exact or self._prefixes):
+            return []
+        known = self._known.setdefault(language, {})
+        found = []
+        for place in iter_places(text):
+            source = place.group()
+            if source not in known:
+                known[source] = self._find_word(source, language)
+            word = known[source]
+            if word is not None:
+                found.append(_Match(place.start(), place.end(), word))
+        return found
+
+    def _find_word(self, source: str, language: str | None) -> str | None:
+        """The word of the query that a word of a text matches, or None."""
+        token = fold(source)
+        if token in self._exact:
+            return token
+        tagged = stem(source, language)
+        if tagged in self._stems:
+            return self._stems[tagged]
+        return next((prefix for prefix in self._prefixes if token.startswith(prefix)), None)
+
+
+def highlight(text: str, matcher: Matcher, language: str | None) -> Fragment:
+    """The whole text with its matches marked."""
+    return _marked(text, matcher.matches(text, language), 0, len(text))
+
+
+def snippet(text: str, matcher: Matcher, language: str | None, length: int = 240) -> Fragment:
+    """The piece of about `length` characters with the most different matches; the beginning where there is none.
+
+    It starts and ends between words; "…" stands where text was left out.
+    """
+    if len(text) <= length:
+        return highlight(text, matcher, language)
+    found = matcher.matches(text, language)
+    first, last = _best_window(found, length)
+    spare = max(0, length - (last - first))
+    start = 0 if first <= spare // 2 else _word_start(text, first - spare // 2, first)
+    end = _word_end(text, min(len(text), start + length), last)
+    inside = [match for match in found if match.start >= start and match.end <= end]
+    middle = _marked(text, inside, start, end).parts
+    before = ((_ELLIPSIS, False),) if start else ()
+    after = ((_ELLIPSIS, False),) if end < len(text) else ()
+    return Fragment(before + middle + after)
+
+
+def highlight_hit(document: Document, matcher: Matcher) -> tuple[Fragment, Fragment]:
+    """The title, and the snippet of the first abstract that has a match, else the beginning of the first."""
+    language = document.text_language
+    title = document.titles[0] if document.titles else Text("")
+    pieces = [snippet(text.value, matcher, text.language or language) for text in document.abstracts]
+    marked = (piece for piece in pieces if any(mark for _, mark in piece.parts))
+    best = next(marked, pieces[0] if pieces else Fragment())
+    return highlight(title.value, matcher, title.language or language), best
+
+
+def _best_window(found: list[_Match], length: int) -> tuple[int, int]:
+    """From and to of the run of matches within `length` that has most different words, then most matches."""
+    best, place = (0, 0), (0, 0)
+    inside: Counter[str] = Counter()
+    left = 0
+    for match in found:
+        inside[match.word] += 1
+        while match.end - found[left].start > length and found[left] is not match:
+            inside[found[left].word] -= 1
+            inside += Counter()  # drops what has fallen to nothing
+            left += 1
+        worth = (len(inside), inside.total())
+        if worth > best:
+            best, place = worth, (found[left].start, match.end)
+    return place
+
+
+def _word_start(text: str, wanted: int, latest: int) -> int:
+    """The first beginning of a word from `wanted` on, or `wanted` in text without spaces."""
+    space = text.find(" ", wanted - 1, latest)
+    return space + 1 if space >= 0 else wanted
+
+
+def _word_end(text: str, wanted: int, earliest: int) -> int:
+    """The last end of a word before `wanted`, or `wanted` in text without spaces."""
+    if wanted >= len(text):
+        return len(text)
+    space = text.rfind(" ", earliest, wanted + 1)
+    return space if space > 0 else max(wanted, earliest)
+
+
+def _marked(text: str, found: list[_Match], start: int, end: int) -> Fragment:
+    """The text from `start` to `end` in parts; marks that touch, as in scripts without spaces, are one."""
+    parts: list[tuple[str, bool]] = []
+    at = start
+    for match in found:
+        if match.start == at and parts and parts[-1][1]:
+            parts[-1] = (parts[-1][0] + text[match.start : match.end], True)
+        else:
+            if match.start > at:
+                parts.append((text[at : match.start], False))
+            parts.append((text[match.start : match.end], True))
+        at = match.end
+    if at < end:
+        parts.append((text[at:end], False))
+    return Fragment(tuple(parts))

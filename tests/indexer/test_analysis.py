@@ -1,0 +1,164 @@
+"""Tokens, streams and stems."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer import indonesian
+from indexer.analysis import exact_stream, fold, is_unspaced, query_stems, stem, stem_stream, streams, tokenize, words
+
+
+@pytest.mark.parametrize(
+    ("text", "stream"),
+    [
+        ("Pengaruh Motivasi, terhadap KINERJA (2019)!", "pengaruh motivasi terhadap kinerja 2019"),
+        ("e-learning COVID-19 anak-anak", "e learning covid 19 anak anak"),
+        ("Ünïcødé Straße naïve ﬁne İstanbul ǆ", "unicode strasse naive fine istanbul dz"),
+        ("Cafe\u0301 pene\u00adlitian", "cafe penelitian"),
+        ("Qur'an Jum’at ma‘ruf AL-QURʼAN", "quran jumat maruf al quran"),
+        ("l'eau L’État dell'arte farmer's don't", "l eau l etat dell arte farmer s don t"),
+        ("'kata' \"kata\" 'n", "kata kata n"),
+        ("机器学习 machine2学", "机 器 学 习 machine2 学"),
+        ("研究の方法 데이터 베이스", "研 究 の 方 法 데이터 베이스"),
+        ("हिन्दी भाषा", "हिन्दी भाषा"),
+        ("Ελλάς ПРИВЕТ العَرَبِيَّة", "ελλασ привет العربية"),
+        ("x² H₂O ½", "x2 h2o 12"),
+        ("ﷺ", "صلىاللهعليهوسلم"),
+        ("C++ _a_b_ a.b@c.id", "c a b a b c id"),
+        ("\ud800 😀 — …", ""),
+        ("", ""),
+    ],
+)
+def test_text_becomes_folded_words(text: str, stream: str) -> None:
+    assert exact_stream(text) == stream
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.text())
+def test_tokens_say_where_they_stand_and_streams_have_the_same_tokens(text: str) -> None:
+    tokens = tokenize(text)
+    assert [token.text for token in tokens] == words(text) == exact_stream(text).split(" ") or not tokens
+    for token in tokens:
+        assert fold(text[token.start : token.end]) == token.text
+        assert not any(char.isspace() for char in token.text)
+    assert all(left.end <= right.start for left, right in pairwise(tokens))
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.text(), st.sampled_from(["id", "en", "ru", "zh", None]))
+def test_both_streams_at_once_are_the_same_as_one_by_one(text: str, language: str | None) -> None:
+    assert streams(text, language) == (exact_stream(text), stem_stream(text, language))
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.text(max_size=20))
+def test_folding_twice_is_folding_once(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+def test_an_overlong_word_is_cut() -> None:
+    assert exact_stream("a" * 100_000) == "a" * 64
+
+
+def test_stems_carry_the_tag_of_the_language_of_the_text() -> None:
+    assert stem_stream("Studies of farmers", "en") == "en:studi en:of en:farmer"
+    assert stem_stream("études naïves", "fr") == "fr:etud fr:naiv"
+    assert stem_stream("penelitian", "ms") == stem_stream("penelitian", "id") == "id:telit"
+
+
+@pytest.mark.parametrize("language", [None, "zh", "ja", "xx", ""])
+def test_a_language_without_a_stemmer_gives_no_stems(language: str | None) -> None:
+    assert stem_stream("penelitian", language) == ""
+    assert stem("penelitian", language) is None
+
+
+def test_a_query_word_is_stemmed_by_every_language_each_under_its_tag() -> None:
+    stems = query_stems("studies")
+    assert "en:studi" in stems
+    assert len(stems) == len({tagged.partition(":")[0] for tagged in stems})
+
+
+def test_characters_of_scripts_without_spaces_are_known() -> None:
+    assert [char for char in "aé学のไ데" if is_unspaced(char)] == ["学", "の", "ไ"]
+
+
+FAMILIES = """
+penelitian meneliti peneliti diteliti teliti
+pengembangan mengembangkan dikembangkan berkembang perkembangan kembang
+pengelolaan mengelola dikelola kelola pengelola
+penulisan menulis penulis tulisan ditulis
+pemilihan memilih dipilih pilihan terpilih
+penyusunan menyusun disusun susunan tersusun
+pembelajaran belajar mengajar pelajaran pelajar mempelajari pengajaran diajarkan
+penggunaan menggunakan digunakan pengguna kegunaan penggunaannya
+pengaruh mempengaruhi dipengaruhi berpengaruh memengaruhi terpengaruh
+peningkatan meningkatkan meningkat tingkat
+pendidikan mendidik didik dididik
+pengukuran mengukur ukuran diukur terukur
+perancangan merancang rancangan dirancang
+pemodelan memodelkan model
+penangkapan menangkap tangkapan ditangkap
+perencanaan merencanakan rencana berencana
+pelayanan melayani layanan dilayani pelayan
+penilaian menilai nilai dinilai
+pengetahuan mengetahui diketahui
+pertanian petani tani bertani
+pengolahan mengolah diolah olahan
+pekerjaan bekerja pekerja kerja mengerjakan
+perubahan mengubah diubah berubah ubah
+keberhasilan berhasil hasil menghasilkan
+kepemilikan memiliki dimiliki pemilik
+kepemimpinan memimpin pemimpin dipimpin pimpinan
+penerimaan menerima diterima penerima
+penerapan menerapkan diterapkan terapan
+penguasaan menguasai dikuasai kuasa
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_indonesian_family_has_one_stem(family: str) -> None:
+    assert len({indonesian.stem(word) for word in family.split()}) == 1
+
+
+STRANGERS = """
+pasar/kasar kelas/elas makan/akan malam/alam tani/ani pantai/panti pengalaman/alam bulan/bulu hutan/hutang jalan/jala
+kota/kata masalah/masa pelanggan/langgar teman/tema model/mode tanah/tanam digital/gital terapi/api berani/ani
+menara/tara perempuan/empu memori/pori dengan/deng ilmu/il
+"""
+
+
+@pytest.mark.parametrize("pair", STRANGERS.split())
+def test_different_indonesian_words_stay_apart(pair: str) -> None:
+    left, right = pair.split("/")
+    assert indonesian.stem(left) != indonesian.stem(right)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.text(alphabet="aeioubcdgkmnprst", max_size=14))
+def test_an_indonesian_stem_is_never_empty_nor_longer_than_its_word_by_more_than_the_lost_consonant(word: str) -> None:
+    assert len(indonesian.stem(word)) <= len(word) + 1
+    assert bool(indonesian.stem(word)) == bool(word)
+
+
+def test_no_stem_swallows_a_crowd_of_real_words(shared_data: Path) -> None:
+    """The largest class of 20,000 theses is one family, not a heap."""
+    counted: dict[str, int] = defaultdict(int)
+    with gzip.open(shared_data / "records" / "itb-digilib-a.jsonl.gz", "rt") as lines:
+        for line, _ in zip(lines, range(3000), strict=False):
+            for text in json.loads(line)["dc"].get("description", []):
+                for word in words(text):
+                    counted[word] += 1
+    classes: dict[str, set[str]] = defaultdict(set)
+    for word, count in counted.items():
+        if count >= 5:
+            classes[indonesian.stem(word)].add(word)
+    assert max(map(len, classes.values())) <= 14
+    assert len(classes) < 0.85 * sum(map(len, classes.values()))
