@@ -1,0 +1,90 @@
+"""The state of the network and of its members."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+from sample_network import Network, Page
+
+
+def rows(page: Page, table: str = "//table") -> list[list[str]]:
+    return [
+        [" ".join(cell.text_content().split()) for cell in row.xpath("th | td")]
+        for row in page.tree.xpath(f"({table})[1]//tbody/tr")
+    ]
+
+
+def test_the_list_says_state_attempts_and_records_of_each(client: FlaskClient) -> None:
+    assert rows(Page(client, "/members/")) == [
+        ["Arsip Gama", "Never harvested", "–", "–", "0"],
+        ["Perpustakaan Alfa", "Complete", "19 October 2026", "19 October 2026", "57"],
+        ["Repositori Beta", "Failed", "24 October 2026", "19 October 2026", "2"],
+    ]
+
+
+def test_a_member_tells_its_runs_its_numbers_and_its_problems(client: FlaskClient) -> None:
+    page = Page(client, "/members/alfa")
+    assert page.text("//h1") == "Perpustakaan Alfa"
+    assert page.text('//p[@class="sentence"]') == "Complete: 1 record, 1 deleted"
+    runs = rows(page, '//table[@class="runs"]')
+    assert [run[1:] for run in runs] == [
+        ["Complete", "1", "1", "0", "0", "1", "0", "57"],
+        ["Complete, some records unreadable", "1", "59", "58", "0", "0", "1", "58"],
+    ]
+    assert page.text("//figcaption").startswith("From 58 records on 9 October 2026 to 57 on 19 October 2026")
+    assert len(page.tree.xpath('//*[local-name()="circle"]')) == 2
+    assert ["oai:broken", "the record is not deleted and has no metadata"] in rows(
+        page, '//section[@aria-labelledby="problems"]//table'
+    )
+
+
+def test_a_failed_harvest_says_why(client: FlaskClient) -> None:
+    page = Page(client, "/members/beta")
+    assert page.text('//p[@class="sentence"]') == "Failed: 0 records"
+    assert page.text('//p[@class="note bad"]') == "beta did not answer <within> 60 s"
+
+
+def test_a_member_that_was_never_harvested_has_a_page(client: FlaskClient) -> None:
+    assert "has not begun" in Page(client, "/members/gama").text('//p[@class="sentence"]')
+
+
+def test_a_member_can_be_read_as_json(client: FlaskClient) -> None:
+    status = client.get("/members/alfa.json").get_json()
+    assert (status["slug"], status["outcome"], status["records"], status["deleted"]) == ("alfa", "complete", 57, 1)
+    assert status["last_attempt"]["started_at"].startswith("2026-10-19T")
+    assert [run["outcome"] for run in status["runs"]] == ["complete", "complete-with-failures"]
+    assert status["runs"][0]["from"] is None
+    assert status["problems"][0]["identifier"] == "oai:broken"
+    assert client.get("/members/gama.json").get_json()["last_attempt"] is None
+
+
+def test_an_unknown_member_is_404_in_both_forms(client: FlaskClient) -> None:
+    Page(client, "/members/nobody", status=404)
+    answer = client.get("/members/nobody.json")
+    assert answer.status_code == 404
+    assert answer.get_json()["error"]
+
+
+def test_the_first_page_names_members_and_numbers(client: FlaskClient, network: Network) -> None:
+    page = Page(client, "/")
+    assert dict(zip(page.texts("//dl//dt"), page.texts("//dl//dd"), strict=True)) == {
+        "works": "58", "members": "3", "with full text": "1",
+    }  # fmt: skip
+    assert page.texts('//ul[contains(@class, "roll")]//span[@class="state"]') == [
+        "Never harvested", "Complete", "Failed",
+    ]  # fmt: skip
+    assert len(page.tree.xpath('//section[@aria-labelledby="newest"]//li')) == 6
+
+
+@pytest.mark.parametrize("path", ["/", "/search", "/search?q=padi", "/members/", "/members/alfa", "/about", "/nothing"])
+def test_every_page_has_one_h1_a_language_and_a_name_for_each_field(client: FlaskClient, path: str) -> None:
+    page = Page(client, path, status=404 if path == "/nothing" else 200)
+    assert len(page.tree.xpath("//h1")) == 1
+    assert page.tree.get("lang") == "en"
+    assert page.text("//head/title")
+    assert page.tree.xpath("//main")
+    assert not page.tree.xpath("//*[@style] | //script[not(@src)] | //style")
+    ids = page.tree.xpath("//@id")
+    assert len(ids) == len(set(ids))
+    for field in page.tree.xpath('//input[not(@type="hidden")]'):
+        assert field.xpath("ancestor::label") or page.tree.xpath(f'//label[@for="{field.get("id")}"]')

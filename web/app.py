@@ -1,0 +1,39 @@
+"""The site as a Flask application."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from harvester.settings import Settings, load_settings
+from web import about, api, health, home, members, record, search, words
+from web.assets import use_assets
+from web.failures import use_failures
+from web.headers import use_headers
+from web.links import safe_url
+from web.locales import LOCALES, present_locale, use_locales
+from web.tiers import Tiers, attach_tiers
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The site over the tiers that the settings name; they are opened by the first request that needs them."""
+    settings = settings or load_settings()
+    app = Flask("web", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # likewise
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters["safe_url"] = safe_url
+    app.jinja_env.globals.update(
+        network_name=settings.network_name,
+        admin_email=settings.admin_email,
+        locales=LOCALES,
+        present_locale=present_locale,
+        words=words,
+    )
+    attach_tiers(app, Tiers(settings))
+    use_locales(app)
+    use_assets(app)
+    use_headers(app)
+    use_failures(app)
+    for module in (home, search, record, members, about, api, health):
+        app.register_blueprint(module.blueprint)
+    return app

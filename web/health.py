@@ -1,0 +1,93 @@
+"""What watches the site: liveness with each tier's state, and measurements for Prometheus."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from harvester.catalogue.harvests import MemberStatus, list_statuses
+from harvester.errors import ArchiveError, LumbungError
+from web.tiers import Tiers, get_tiers
+from web.words import OUTCOMES, outcome_of
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> tuple[Response, int]:
+    """200 where every tier answers, 503 naming those that do not."""
+    states = check_tiers(get_tiers())
+    well = all(state == "ok" for state in states.values())
+    answer = jsonify(status="ok" if well else "degraded", tiers=states)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer, 200 if well else 503
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """The installation in numbers, measured at the moment of asking."""
+    registry = CollectorRegistry()
+    tiers = get_tiers()
+    states = check_tiers(tiers)
+    up = Gauge("lumbung_tier_up", "1 where the tier answers", ["tier"], registry=registry)
+    for tier, state in states.items():
+        up.labels(tier).set(state == "ok")
+    if states["engine"] == "ok":
+        Gauge("lumbung_index_works", "Works in the index", registry=registry).set(tiers.engine.count())
+    if states["catalogue"] == "ok":
+        with tiers.catalogue.read() as connection:
+            _measure_members(registry, list_statuses(connection), tiers.catalogue.now())
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def check_tiers(tiers: Tiers) -> dict[str, str]:
+    """`ok`, or what is wrong, for each tier."""
+    checks: dict[str, Callable[[], object]] = {
+        "catalogue": lambda: _check_catalogue(tiers),
+        "archive": lambda: _check_archive(tiers.settings.archive_url),
+        "engine": lambda: _check_engine(tiers),
+    }
+    states = {}
+    for tier, check in checks.items():
+        try:
+            check()
+            states[tier] = "ok"
+        except LumbungError as error:
+            states[tier] = str(error)
+    return states
+
+
+def _check_catalogue(tiers: Tiers) -> None:
+    with tiers.catalogue.read() as connection:
+        connection.exec_driver_sql("SELECT 1")
+
+
+def _check_engine(tiers: Tiers) -> None:
+    tiers.engine.count()
+
+
+def _check_archive(url: str) -> None:
+    folder = Path(unquote(urlsplit(url).path))
+    # The folder is made by the first harvest: before it, the place where it will be must be there.
+    if not folder.is_dir() and not folder.parent.is_dir():
+        raise ArchiveError("the archive's folder is not there")
+
+
+def _measure_members(registry: CollectorRegistry, statuses: tuple[MemberStatus, ...], now: int) -> None:
+    records = Gauge("lumbung_records", "Records in the catalogue", ["member", "state"], registry=registry)
+    outcomes = Gauge("lumbung_members", "Members by their last outcome", ["outcome"], registry=registry)
+    age = Gauge("lumbung_last_success_age_seconds", "Since the last good harvest ended", ["member"], registry=registry)
+    counted = Counter(outcome_of(status.last_attempt) for status in statuses)
+    for outcome in OUTCOMES:
+        outcomes.labels(outcome).set(counted[outcome])
+    for status in statuses:
+        slug = status.member.slug
+        records.labels(slug, "live").set(status.records)
+        records.labels(slug, "deleted").set(status.deleted)
+        if status.last_success and status.last_success.finished_at:
+            age.labels(slug).set(now - status.last_success.finished_at)

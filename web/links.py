@@ -1,0 +1,26 @@
+"""Addresses: which ones a page may link to, and how our own are written out in full."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import request
+
+from web.tiers import get_tiers
+
+
+def safe_url(url: str | None) -> str | None:
+    """The address if it leads to a web page, else None: a record's link is a stranger's."""
+    if not url or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in {"http", "https"} and parts.hostname else None
+
+
+def full_url(path: str) -> str:
+    """The path with scheme and host: the public ones, or those by which this reader reached us."""
+    base = get_tiers().settings.base_url
+    return (base if urlsplit(base).netloc == request.host else request.host_url.rstrip("/")) + path

@@ -1,0 +1,60 @@
+"""The tiers a request may need, each opened when it is first asked for."""
+
+from __future__ import annotations
+
+import threading
+from typing import cast
+
+from flask import Flask, current_app
+
+from harvester.catalogue.database import Catalogue, open_catalogue
+from harvester.settings import Settings
+from indexer.engine import Engine
+from indexer.engine.opening import open_engine
+
+_NAME = "lumbung"
+
+
+class Tiers:
+    """Catalogue and engine of one installation. Opening one that is down is tried again by the next request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._catalogue: Catalogue | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue. Raises `CatalogueError` where it cannot be opened."""
+        with self._lock:
+            if self._catalogue is None:
+                self._catalogue = open_catalogue(self.settings.catalogue_url)
+            return self._catalogue
+
+    @property
+    def engine(self) -> Engine:
+        """The search engine. Raises `EngineUnavailableError` where it cannot be opened."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = open_engine(self.settings)
+            return self._engine
+
+    def close(self) -> None:
+        """Whatever was opened is closed."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.close()
+            if self._catalogue is not None:
+                self._catalogue.close()
+            self._engine = self._catalogue = None
+
+
+def attach_tiers(app: Flask, tiers: Tiers) -> None:
+    """Requests to the app find these tiers."""
+    app.extensions[_NAME] = tiers
+
+
+def get_tiers() -> Tiers:
+    """The tiers of the app that answers the present request."""
+    return cast(Tiers, current_app.extensions[_NAME])
