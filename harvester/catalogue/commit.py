@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from harvester.catalogue.clock import take_datestamp
 from harvester.catalogue.database import Catalogue
+from harvester.catalogue.harvests import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
 from harvester.catalogue.records import ABOUT_SEPARATOR
@@ -100,16 +101,13 @@ def _salt_collisions(catalogue: Catalogue, member: Member, arrivals: Sequence[_A
             number = make_public_id(member.slug, arrival.identifier, salts.get(arrival.identifier, 0))
             if wanted.setdefault(number, arrival.identifier) != arrival.identifier:
                 collided.append(arrival.identifier)
-        rows = connection.execute(
-            select(records.c.public_id, records.c.member_id, records.c.identifier).where(
-                records.c.public_id.in_(list(wanted))
-            )
-        )
-        collided += [
-            wanted[row.public_id]
-            for row in rows
-            if (row.member_id, row.identifier) != (member.id, wanted[row.public_id])
-        ]
+        query = select(records.c.public_id, records.c.member_id, records.c.identifier)
+        for some in _chunks(list(wanted)):
+            collided += [
+                wanted[row.public_id]
+                for row in connection.execute(query.where(records.c.public_id.in_(some)))
+                if (row.member_id, row.identifier) != (member.id, wanted[row.public_id])
+            ]
     for identifier in collided:
         salts[identifier] = salts.get(identifier, 0) + 1
     return bool(collided)
@@ -118,7 +116,11 @@ def _salt_collisions(catalogue: Catalogue, member: Member, arrivals: Sequence[_A
 def commit_failed_page(
     catalogue: Catalogue, *, harvest_id: int, list_id: int | None, fetched: Fetched, error: str
 ) -> None:
-    """A page that is no answer is on record, with its bytes' place and what was wrong with it."""
+    """A page that is no answer is on record, with its bytes' place and what was wrong with it.
+
+    Raises:
+        HarvestSupersededError: the run has been ended by another; nothing was written.
+    """
     with catalogue.write() as connection:
         connection.execute(insert(pages), _page_row(harvest_id, list_id, fetched, "", 0, error))
         _count_page(connection, harvest_id, Counts())
@@ -216,8 +218,7 @@ class _PageCommit:
 
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for start in range(0, len(identifiers), 500):
-            some = identifiers[start : start + 500]
+        for some in _chunks(identifiers):
             parameters = {"member": self.member.id, "with_prefix": self.prefix, "identifiers": some}
             found.update((row.identifier, row) for row in self.connection.execute(_PRESENT, parameters))
         return found
@@ -298,13 +299,21 @@ class _PageCommit:
         if not stamped:
             return 0, 0
         numbers = [row["key_id"] for row in stamped]
-        live = set(self.connection.execute(_LIVE, {"numbers": numbers}).scalars())
+        live: set[int] = set()
+        for some in _chunks(numbers):
+            live.update(self.connection.execute(_LIVE, {"numbers": some}).scalars())
         deleted = 0
         for row in stamped:
             row["new_deleted"] = row["key_id"] not in live
             deleted += row["new_deleted"] > row.pop("was_deleted")
         self.connection.execute(_STAMP_RECORD, stamped)
         return len(stamped) - deleted, deleted
+
+
+def _chunks(values: list[Any]) -> Iterator[list[Any]]:
+    """Parts that a database takes as parameters: some members send all of their records in one page."""
+    for start in range(0, len(values), 500):
+        yield values[start : start + 500]
 
 
 _PRESENT = (
@@ -370,7 +379,7 @@ def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page
         },
     )
     if not moved.rowcount:
-        raise HarvestSupersededError("another process has begun to harvest this member; this one stops")
+        raise HarvestSupersededError(SUPERSEDED)
 
 
 _MOVE_LIST = (
@@ -405,14 +414,15 @@ def _page_row(
 _COUNTED = ("records", "added", "changed", "unchanged", "deleted", "failed")
 _COUNT_PAGE = (
     update(harvests)
-    .where(harvests.c.id == bindparam("this_harvest"))
+    .where(harvests.c.id == bindparam("this_harvest"), harvests.c.outcome.is_(None))
     .values(pages=harvests.c.pages + 1, **{name: harvests.c[name] + bindparam(f"more_{name}") for name in _COUNTED})
 )
 
 
 def _count_page(connection: Connection, harvest_id: int, counts: Counts) -> None:
     more = {f"more_{name}": getattr(counts, name) for name in _COUNTED}
-    connection.execute(_COUNT_PAGE, {"this_harvest": harvest_id, **more})
+    if not connection.execute(_COUNT_PAGE, {"this_harvest": harvest_id, **more}).rowcount:
+        raise HarvestSupersededError(SUPERSEDED)
 
 
 def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> int:

@@ -76,10 +76,12 @@ def open_catalogue(url: str, now: Callable[[], float] = time) -> Catalogue:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ConfigError("LUMBUNG_CATALOGUE is not a SQLAlchemy URL such as sqlite:////path/file") from error
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigError("LUMBUNG_CATALOGUE must be a sqlite:/// URL")
-    if parsed.database:
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise ConfigError("LUMBUNG_CATALOGUE must be a sqlite:/// URL with the path of a file")
+    try:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CatalogueError(f"the catalogue's folder cannot be made: {error}") from error
     try:
         engine = create_engine(parsed, pool_size=32, max_overflow=32, paramstyle="named", connect_args={"timeout": 60})
     except NoSuchModuleError as error:

@@ -14,6 +14,7 @@ from harvester.errors import HarvestSupersededError
 Outcome = Literal["complete", "complete-with-failures", "nothing-new", "incomplete", "failed"]
 SUCCESSES: frozenset[str] = frozenset({"complete", "complete-with-failures", "nothing-new"})
 
+SUPERSEDED = "another process has begun to harvest this member, or it was removed; this harvest stops"
 KILLED = "the process was stopped before the harvest ended; the next harvest goes on from its last page"
 
 
@@ -130,7 +131,7 @@ def _set_pass(connection: Connection, harvest_id: int, list_id: int, values: dic
     owned = (lists.c.id == list_id, lists.c.harvest_id == harvest_id)
     blank = dict.fromkeys(_PASS, None) | {"pass_received": 0}
     if not connection.execute(update(lists).where(*owned).values(blank | values)).rowcount:
-        raise HarvestSupersededError("another process has begun to harvest this member; this one stops")
+        raise HarvestSupersededError(SUPERSEDED)
 
 
 def finish_harvest(
@@ -143,10 +144,10 @@ def finish_harvest(
     size: int,
     now: int,
 ) -> Run:
-    """The run has ended; its row as it stays."""
+    """The run has ended; its row as it stays. One that another process has ended stays as that left it."""
     connection.execute(
         update(harvests)
-        .where(harvests.c.id == harvest_id)
+        .where(harvests.c.id == harvest_id, harvests.c.outcome.is_(None))
         .values(outcome=outcome, error=error, requests=requests, bytes=size, finished_at=now)
     )
     return get_run(connection, harvest_id)

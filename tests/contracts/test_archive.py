@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class Store:
 
     url: str
     archive: Archive
-    vanish: dict[str, Callable[[], object]]
+    vanish: Mapping[str, Callable[[], object]]
 
 
 def local_store(folder: Path) -> Store:
