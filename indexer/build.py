@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from harvester.catalogue import works as sql
-from harvester.catalogue.clock import close_second
 from harvester.catalogue.database import Catalogue
 from harvester.catalogue.records import CataloguedRecord, get_records, get_works, iter_changes, public_ids
 from indexer.crosswalks import describe
@@ -38,7 +37,8 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(slots=True)
 class BuildCounts:
-    """What a build did: records assigned to works, documents written, documents deleted."""
+    """What a build did: records assigned to works, documents written, and documents that must not be there: of works
+    that are no more, whether or not the index knew them."""
 
     records: int = 0
     documents: int = 0
@@ -78,7 +78,7 @@ class _Build:
     def run(self) -> BuildCounts:
         """Everything up to now is in the index."""
         with self.catalogue.write() as connection:
-            until = close_second(connection, self.catalogue.now())
+            until = sql.close_changes(connection, self.catalogue.now())
         with self.catalogue.read() as connection:
             self.waiting = sql.count_changes(connection, sql.get_cursor(connection, CURSOR), until)
         more = True

@@ -123,6 +123,6 @@ def _progress(what: str) -> Iterator[Progress]:
 
 def _report(counts: BuildCounts, total: int) -> None:
     click.echo(
-        f"{counts.records} records read, {counts.documents} works written, {counts.deletions} deleted; "
+        f"{counts.records} records read, {counts.documents} works written, {counts.deletions} are no more; "
         f"the index holds {total} works."
     )

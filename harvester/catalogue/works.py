@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
-from harvester.catalogue.tables import cursors, match_keys, records, work_changes
+from harvester.catalogue.clock import close_second
+from harvester.catalogue.tables import clock, cursors, match_keys, records, work_changes
 
 _CHUNK = 500
 
@@ -47,6 +48,15 @@ def count_changes(connection: Connection, after: tuple[int, int], until: int) ->
     """How many records `records.iter_changes` would yield in all."""
     query = select(func.count()).where(tuple_(records.c.datestamp, records.c.id) > after, records.c.datestamp <= until)
     return connection.execute(query).scalar_one()
+
+
+def close_changes(connection: Connection, now: int) -> int:
+    """The second up to which `records.iter_changes` yields all that was committed so far, and all there will ever be.
+
+    The newest datestamp may lie ahead of the clock, where its second was closed before.
+    """
+    last: int = connection.execute(select(clock.c.last)).scalar_one()
+    return close_second(connection, max(now, last))
 
 
 def get_match_keys(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[str, ...]]:
