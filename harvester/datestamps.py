@@ -33,7 +33,8 @@ def parse_datestamp(text: str) -> datetime | None:
 
 def format_datestamp(moment: datetime, granularity: Granularity = SECONDS) -> str:
     """The moment as OAI-PMH writes it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d" if granularity == DAY else "%Y-%m-%dT%H:%M:%SZ")
+    text = moment.astimezone(UTC).isoformat()  # strftime writes the year 1 as 1
+    return text[:10] if granularity == DAY else text[:19] + "Z"
 
 
 def parse_granularity(text: str | None) -> Granularity:
@@ -43,7 +44,18 @@ def parse_granularity(text: str | None) -> Granularity:
 
 def next_from(first_response_date: datetime, granularity: Granularity) -> datetime:
     """The `from` of the next harvest, given the first responseDate of a complete one. Spec: [harv 3]."""
-    return first_response_date - OVERLAP[granularity]
+    return max(first_response_date, datetime.min.replace(tzinfo=UTC) + OVERLAP[granularity]) - OVERLAP[granularity]
+
+
+def response_moment(response_date: str, fetched_at: int) -> datetime:
+    """When a response was made, by its own clock as far as that can be believed.
+
+    Where its date cannot be read: a day before we fetched it, for what we cannot know. A date more than a day
+    after that is a wrong clock's, and a watermark from it would skip whatever changes until then.
+    """
+    ours = from_epoch(fetched_at)
+    theirs = parse_datestamp(response_date)
+    return ours - timedelta(days=1) if theirs is None else min(theirs, ours + timedelta(days=1))
 
 
 def from_epoch(seconds: int) -> datetime:

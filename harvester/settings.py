@@ -52,6 +52,13 @@ class Settings(BaseSettings):
         """The environment wins over the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    @field_validator("base_url", "admin_email")
+    @classmethod
+    def _fits_a_header(cls, value: str) -> str:
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError("must be one line of ASCII: members see it in the headers of each request")
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _base_url_is_a_web_address(cls, value: str) -> str:

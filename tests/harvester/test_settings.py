@@ -1,0 +1,98 @@
+"""Settings come from lumbung.toml and the environment; a wrong one is named, with what it should be."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from harvester.errors import ConfigError
+from harvester.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"LUMBUNG_{name.upper()}", raising=False)
+    return tmp_path
+
+
+def test_without_any_setting_all_state_is_in_one_folder(in_empty_folder: Path) -> None:
+    settings = load_settings()
+    home = in_empty_folder / "lumbung-data"
+    assert settings.catalogue_url == f"sqlite:///{home}/catalogue.sqlite"
+    assert settings.archive_url == f"file://{home}/archive"
+    assert settings.index_path == home / "index"
+    assert (settings.max_wait, settings.allow_private, settings.engine) == (300.0, False, "embedded:")
+
+
+def test_the_environment_wins_over_the_file(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (in_empty_folder / "lumbung.toml").write_text('max_wait = 5\nnetwork_name = "Jaringan é"\nhome = "h"\n')
+    monkeypatch.setenv("LUMBUNG_MAX_WAIT", "0.01")
+    settings = load_settings()
+    assert (settings.max_wait, settings.network_name, settings.home) == (0.01, "Jaringan é", Path("h"))
+
+
+def test_settings_do_not_change_and_show_no_secret() -> None:
+    settings = load_settings(secret_key="hidden")
+    with pytest.raises(ValidationError):
+        settings.max_wait = 1  # type: ignore[misc]  # that is the point
+    assert "hidden" not in repr(settings)
+    assert settings.get_secret_key() == "hidden"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_WAIT", "0"),
+        ("MAX_WAIT", "-1"),
+        ("MAX_WAIT", "nan"),
+        ("MAX_WAIT", "soon"),
+        ("BASE_URL", "library.example"),
+        ("BASE_URL", "ftp://library.example"),
+        ("BASE_URL", "http://["),
+        ("ENGINE", "lucene"),
+        ("ALLOW_PRIVATE", "perhaps"),
+        ("ADMIN_EMAIL", "pustaka@x.id\nX-Evil: 1"),
+        ("ADMIN_EMAIL", "p\u0142stak@x.id"),
+        ("BASE_URL", "http://p\u0142stak.id"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"LUMBUNG_{name}", value)
+    with pytest.raises(ConfigError, match=f"^wrong settings: LUMBUNG_{name}: ") as caught:
+        load_settings()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("max_wait = ", "lumbung.toml"), ("unknown = 1", "LUMBUNG_UNKNOWN"), ("max_wait = [1]", "LUMBUNG_MAX_WAIT")],
+)
+def test_a_wrong_file_is_named(content: str, words: str, in_empty_folder: Path) -> None:
+    (in_empty_folder / "lumbung.toml").write_text(content)
+    with pytest.raises(ConfigError, match=words):
+        load_settings()
+
+
+def test_the_base_url_has_no_slash_at_its_end() -> None:
+    assert load_settings(base_url="https://library.example/a/").base_url == "https://library.example/a"
+
+
+def test_members_learn_who_asks_and_where_to_complain() -> None:
+    settings = load_settings(base_url="https://library.example", admin_email="pustaka@library.example")
+    assert settings.user_agent.startswith("Lumbung/")
+    assert "+https://library.example/about; mailto:pustaka@library.example" in settings.user_agent
+    assert "mailto" not in load_settings().user_agent
+
+
+def test_a_secret_key_is_made_once_and_only_its_owner_reads_it(in_empty_folder: Path) -> None:
+    settings = load_settings(home=in_empty_folder / "new" / "home")
+    key = settings.get_secret_key()
+    assert len(key) >= 32
+    assert load_settings(home=in_empty_folder / "new" / "home").get_secret_key() == key
+    assert stat.S_IMODE((settings.home / "secret-key").stat().st_mode) == 0o600
+    assert load_settings(home=in_empty_folder / "other").get_secret_key() != key
