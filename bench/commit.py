@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 import time
 from collections import defaultdict
@@ -20,8 +18,8 @@ import zstandard
 from sqlalchemy import event
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bench.figures import Figure, Report, medians, say, seconds
-from bench.material import CACHE, MEMBERS, dublin_core, iter_made
+from bench.figures import Figure, Report, medians, seconds
+from bench.material import MEMBERS, dublin_core, iter_made, prepared
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.commit import Fetched, commit_page
 from harvester.catalogue.harvests import begin_harvest, get_lists
@@ -201,21 +199,12 @@ def _watched(catalogue: Catalogue, spent: defaultdict[str, float]) -> Iterator[N
 
 
 def _prefilled(rows: int) -> Path:
-    """The folder of a catalogue and a peer of so many records, made if it is not there from an earlier run."""
+    """The folder of a catalogue and a peer of so many records."""
     tables = [str(CreateTable(table)) for table in metadata.sorted_tables]
+    options = [str(table.dialect_options["sqlite"]["with_rowid"]) for table in metadata.sorted_tables]
     indexes = sorted(str(CreateIndex(index)) for table in metadata.sorted_tables for index in table.indexes)
-    name = blake2b("".join([*tables, *indexes, _PEER]).encode(), digest_size=6).hexdigest()
-    folder = CACHE / f"commit-{name}-{rows}"
-    if not folder.is_dir():
-        say([f"  prefilling {folder} ..."])
-        draft = folder.with_name(f"{folder.name}-{os.getpid()}")
-        draft.mkdir(parents=True)
-        try:
-            _fill(draft, rows)
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    return folder
+    key = blake2b("".join([*tables, *options, *indexes, _PEER]).encode(), digest_size=6).hexdigest()
+    return prepared(f"commit-{rows}", key, lambda folder: _fill(folder, rows))
 
 
 def _fill(folder: Path, rows: int) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import re
+import shutil
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -140,6 +143,23 @@ def response_xml(inside: str) -> bytes:
 def list_records_xml(records: Iterable[str], token: str = "") -> bytes:
     """A page of a list."""
     return response_xml(f"<ListRecords>{''.join(records)}<resumptionToken>{token}</resumptionToken></ListRecords>")
+
+
+def prepared(name: str, key: str, fill: Callable[[Path], None]) -> Path:
+    """The folder that `fill` fills, kept from an earlier run with the same key; those of other keys are gone."""
+    folder = CACHE / f"{name}-{key}"
+    if not folder.is_dir():
+        print(f"  preparing {folder} ...", file=sys.stderr, flush=True)
+        draft = CACHE / f"draft-{os.getpid()}"
+        draft.mkdir(parents=True)
+        try:
+            fill(draft)
+            for former in CACHE.glob(f"{name}-*"):
+                shutil.rmtree(former)
+            draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return folder
 
 
 def iter_documents(count: int) -> Iterator[Document]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -16,8 +14,8 @@ from statistics import median
 
 import tantivy
 
-from bench.figures import Figure, Report, percentile, say
-from bench.material import CACHE, SHARED, iter_documents
+from bench.figures import Figure, Report, percentile
+from bench.material import SHARED, iter_documents, prepared
 from indexer.engine.compile import Compiler
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.schema import schema_checksum
@@ -125,24 +123,20 @@ def _bare(folder: Path) -> Callable[[SearchRequest], object]:
 
 
 def _built(count: int) -> tuple[Path, dict[str, int]]:
-    """The folder of the index, made if it is not there from an earlier run, and its numbers of different values."""
-    folder = CACHE / f"search-{schema_checksum()}-{count}-{_kind().split()[0]}"
-    if not folder.is_dir():
-        say([f"  building {folder} ..."])
-        draft = folder.with_name(f"{folder.name}-{os.getpid()}")
+    """The folder of an index of so many works, and its numbers of different values."""
+
+    def fill(draft: Path) -> None:
         values: dict[str, set[str]] = {"author_key": set(), "subject_key": set()}
-        try:
-            with closing(EmbeddedEngine(draft / "index")) as engine:
-                documents = iter_documents(count)
-                while some := list(islice(documents, _AT_ONCE)):
-                    engine.write(some, [], some[-1].added)
-                    for document in some:
-                        values["author_key"].update(document.creators)
-                        values["subject_key"].update(document.subjects)
-            (draft / "distinct.json").write_text(json.dumps({name: len(each) for name, each in values.items()}))
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        with closing(EmbeddedEngine(draft / "index")) as engine:
+            documents = iter_documents(count)
+            while some := list(islice(documents, _AT_ONCE)):
+                engine.write(some, [], some[-1].added)
+                for document in some:
+                    values["author_key"].update(document.creators)
+                    values["subject_key"].update(document.subjects)
+        (draft / "distinct.json").write_text(json.dumps({name: len(each) for name, each in values.items()}))
+
+    folder = prepared(f"search-{count}", f"{schema_checksum()}-{_kind().split()[0]}", fill)
     return folder / "index", json.loads((folder / "distinct.json").read_text())
 
 
