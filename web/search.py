@@ -10,7 +10,7 @@ from flask_babel import gettext
 
 from harvester.catalogue.members import list_members
 from harvester.errors import QueryRejectedError
-from indexer.engine import Engine, Results
+from indexer.engine import Bucket, Engine, Results
 from indexer.query import Facet
 from web import words
 from web.charts import year_bars
@@ -116,7 +116,10 @@ def _readable(engine: Engine, question: Question) -> Choice:
 
 def _view(name: Facet, question: Question, found: Results, names: Mapping[str, str]) -> FacetView:
     chosen = question.values(name)
-    buckets = sorted(found.facets[name], key=lambda bucket: bucket.value not in chosen)
+    counted = {bucket.value for bucket in found.facets[name]}
+    # What is chosen stands first, even where it finds nothing any more.
+    buckets = [Bucket(value, 0) for value in chosen if value not in counted]
+    buckets += sorted(found.facets[name], key=lambda bucket: bucket.value not in chosen)
     choices = tuple(
         Choice(
             label=_label(name, bucket.value, names),

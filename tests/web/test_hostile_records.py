@@ -17,12 +17,23 @@ def test_every_strange_record_has_a_page_and_all_exports(client: FlaskClient, ne
         assert client.get(f"/record/{network.id_of(name)}.{suffix}").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/search?q=aneh", "/", "/search?subject='><img src=x onerror=alert(1)>", "record"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/search?q=aneh",
+        "/",
+        "/search?subject='><img src=x onerror=alert(1)>",
+        "record",
+        "/search?q=<img>+padi&type=book",
+        "/search?q=<img>+nothing",
+        "/search?q=<padi>&year=2000",
+    ],
+)
 def test_markup_in_records_is_text(client: FlaskClient, network: Network, path: str) -> None:
     page = Page(client, f"/record/{network.id_of('script')}" if path == "record" else path)
     assert len(page.tree.xpath("//script")) == 1  # our own
     assert page.tree.xpath("//script/@src")
-    assert not page.tree.xpath("//img | //b[@onload] | //*[@onerror] | //*[@style]")
+    assert not page.tree.xpath("//img | //padi | //b[@onload] | //*[@onerror] | //*[@style]")
 
 
 @pytest.mark.parametrize("name", ["script", "data-url"])
@@ -37,7 +48,7 @@ def test_only_web_addresses_become_links(client: FlaskClient, network: Network, 
     [
         None, "", "javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\nscript:alert(1)",
         "data:text/html,x", "file:///etc/passwd", "//evil.example/x", "http:///x", "https://", "http://[bad/",
-        "vbscript:x", "https://a.example/x y", "https://a.example/\u202e",
+        "vbscript:x", "javascript://a.example/%0aalert(1)", "ftp://a.example/x", "https://a.example/x y", "https://a.example/\u202e",
     ],
 )  # fmt: skip
 def test_other_addresses_are_no_links(url: str | None) -> None:

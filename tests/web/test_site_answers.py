@@ -119,13 +119,11 @@ def test_the_switch_keeps_the_search(client: FlaskClient) -> None:
     assert client.get(link).location == "/search?q=padi+%26+air&type=book&type=thesis"
 
 
-@pytest.mark.parametrize("path", ["//evil.example/?lang=en", "/%5Cevil.example/?lang=en", "///evil.example?lang=xx"])
+@pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example/", "///evil.example", "/\\/evil.example"])
 def test_choosing_a_language_never_leads_away(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
-    if answer.status_code in {301, 302, 308}:
-        place = answer.location.removeprefix("http://localhost")
-        assert place.startswith("/")
-        assert not place.startswith(("//", "/\\"))
+    answer = client.get("/", query_string="lang=en", environ_overrides={"PATH_INFO": path})
+    assert answer.status_code == 302
+    assert answer.location.startswith("/evil.example")
 
 
 @pytest.mark.parametrize(

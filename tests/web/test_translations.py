@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 _WEB = Path(__file__).resolve().parents[2] / "web"
 _PO = _WEB / "translations" / "id" / "LC_MESSAGES" / "messages.po"
-_METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract"),
-            ("templates/**.xml", "jinja2.ext:babel_extract")]  # fmt: skip
 _KEYWORDS = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
 
 
@@ -26,7 +25,9 @@ def translated() -> Catalog:
 
 def extracted() -> Catalog:
     catalog = Catalog()
-    for _, _, message, _, _ in extract_from_dir(_WEB, _METHODS, keywords=_KEYWORDS):
+    with (_WEB / "babel.cfg").open() as file:
+        methods, _ = parse_mapping_cfg(file)
+    for _, _, message, _, _ in extract_from_dir(_WEB, methods, keywords=_KEYWORDS):
         catalog.add(message)
     return catalog
 
