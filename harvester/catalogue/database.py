@@ -9,17 +9,14 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from harvester.errors import CatalogueError, ConfigError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA_VERSION = "0001"  # the newest of the migrations
 
 
 class Catalogue:
@@ -94,19 +91,29 @@ def open_catalogue(url: str, now: Callable[[], float] = time) -> Catalogue:
 
 
 def _migrate(catalogue: Catalogue) -> None:
+    present = _find_version(catalogue)
+    if present == SCHEMA_VERSION:
+        return
+    from alembic import command  # noqa: PLC0415 - half a second that only a changed schema needs
+    from alembic.config import Config  # noqa: PLC0415 - as above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    with catalogue.read() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    if present == head:
-        return
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if present is not None and present not in known:
         raise CatalogueError("the catalogue was written by a newer version of Lumbung; please update")
     with catalogue.write() as connection:  # two processes at once: the second finds nothing left to do
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _find_version(catalogue: Catalogue) -> str | None:
+    """The schema version of the catalogue; None for an empty database."""
+    with catalogue.read() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
