@@ -173,12 +173,19 @@ def harvest(slugs: tuple[str, ...], full: bool, as_json: bool, at_once: int) -> 
     goes on from its last page. Exit status: 0 all complete, 1 a member failed or is incomplete, 2 wrong
     settings. Ctrl-C stops at the next page; a second Ctrl-C at once.
     """
-    ok = harvest_now(slugs, full=full, as_json=as_json, at_once=at_once)
+    try:
+        ok = harvest_now(slugs, full=full, as_json=as_json, at_once=at_once)
+    except click.Abort:
+        ok = False
     sys.exit(0 if ok else 1)
 
 
 def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: bool = False, at_once: int = 16) -> bool:
-    """The members have been harvested; True if all are complete. Progress is on stderr, outcomes on stdout."""
+    """The members have been harvested; True if all are complete. Progress is on stderr, outcomes on stdout.
+
+    Raises:
+        click.Abort: the operator stopped it; what was received stands, and is told.
+    """
     from harvester.archive import open_archive
     from harvester.catalogue.harvests import SUCCESSES
     from harvester.catalogue.members import get_member, list_members
@@ -205,6 +212,8 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
                     click.echo(json.dumps(run_json(member.slug, run), ensure_ascii=False))
                 else:
                     display.print(f"{member.slug:<24} {_run_line(run)}")
+        if stop.is_set():
+            raise click.Abort
         return len(outcomes) == len(chosen) and all(outcome in SUCCESSES for outcome in outcomes)
 
 
