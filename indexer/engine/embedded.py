@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,8 @@ from indexer.engine.compile import Compiler, top
 from indexer.engine.cursors import Cursor, parse_cursor
 from indexer.engine.facets import count_facets
 from indexer.engine.folder import IndexFolder, write_durably
-from indexer.engine.schema import (
-    EXACT_WEIGHTS,
-    FACET_FIELDS,
-    KEY_FIELDS,
-    SORT_FIELDS,
-    STEM_WEIGHTS,
-    order_key,
-    pack,
-    project,
-    schema_checksum,
-    unpack,
-)
+from indexer.engine.schema import SORT_FIELDS, order_key, project, schema_checksum
+from indexer.engine.store import create_index, load, open_index, stored, unavailable
 from indexer.engine.words import complete, mend, telling_words
 from indexer.highlight import Matcher, highlight_hit
 from indexer.query import And, Node, Or, SearchRequest, Sort, Term, query_words
@@ -76,10 +65,10 @@ class EmbeddedEngine:
                     writer.delete_documents_by_term("id", order_key(document_id))
                 for document in documents:
                     fields = project(document)
-                    with _unavailable("written"):
+                    with unavailable("written"):
                         writer.delete_documents_by_term("id", fields["id"][0])
-                        writer.add_document(_stored(fields, pack(document)))
-                with _unavailable("written"):
+                        writer.add_document(stored(document, fields))
+                with unavailable("written"):
                     writer.commit()
             except BaseException:
                 self._abandon(writer)
@@ -107,10 +96,13 @@ class EmbeddedEngine:
         if sort == "relevance" and not query_words(request.query):
             sort = "newest"
         cursor = parse_cursor(request.cursor, sort)
-        size = max(1, request.size)
-        with _unavailable("searched"):
+        size = max(1, min(request.size, now.searcher.num_docs))  # tantivy makes room for as many as it is asked for
+        with unavailable("searched"):
             if sort == "relevance":
-                total, hits = top(now.searcher, query, size, offset=cursor.offset)
+                total, hits = top(now.searcher, query, size)
+                if cursor.offset:
+                    beyond = cursor.offset >= total
+                    hits = [] if beyond else top(now.searcher, query, size, offset=cursor.offset)[1]
                 more = cursor.offset + len(hits) < total
                 following = Cursor(sort, offset=cursor.offset + len(hits))
             else:
@@ -123,7 +115,7 @@ class EmbeddedEngine:
         return Results(
             total=total,
             hits=tuple(
-                _hit(_document(now, address), score if sort == "relevance" else None, matcher)
+                _hit(load(now.searcher, address), score if sort == "relevance" else None, matcher)
                 for score, address in hits
             ),
             facets=facets,
@@ -135,7 +127,7 @@ class EmbeddedEngine:
         now = self._read()
         query = Query.term_query(now.index.schema, "id", order_key(document_id), "basic")
         hits = now.searcher.search(query, 1, count=False).hits
-        return _document(now, hits[0][1]) if hits else None
+        return load(now.searcher, hits[0][1]) if hits else None
 
     def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """Titles with these words, the last one begun, then authors and subjects with such a word in them.
@@ -161,7 +153,7 @@ class EmbeddedEngine:
         itself = Query.term_query(now.index.schema, "id", order_key(document_id), "basic")
         query = Query.boolean_query([(Occur.Must, compiler.compile(alike)), (Occur.MustNot, itself)])
         hits = now.searcher.search(query, max(1, limit), count=False).hits
-        return tuple(_document(now, address) for _, address in hits)
+        return tuple(load(now.searcher, address) for _, address in hits)
 
     def count(self) -> int:
         """The number of works in the index."""
@@ -223,9 +215,9 @@ class EmbeddedEngine:
         build = self._active()
         stamp = self._stamp(build)
         known = self._snapshot
-        with _unavailable("opened"):
+        with unavailable("opened"):
             if known is None or known.build != build:
-                index = _registered(tantivy.Index.open(str(build)))
+                index = open_index(build)
                 index.config_reader("manual")
             else:
                 index = known.index
@@ -245,7 +237,7 @@ class EmbeddedEngine:
         if self._writer is None:
             self._folder.lock()
             try:
-                with _unavailable("written"):
+                with unavailable("written"):
                     self._writer = self._to_write().writer(_WRITER_BYTES, _WRITER_THREADS)
             finally:
                 if self._writer is None:
@@ -255,10 +247,9 @@ class EmbeddedEngine:
     def _to_write(self) -> tantivy.Index:
         """The active build, made where there is none."""
         if (build := self._folder.find_active()) is not None:
-            return _registered(tantivy.Index.open(str(build)))
+            return open_index(build)
         build = self._folder.new_build()
-        build.mkdir(parents=True)
-        index = _registered(tantivy.Index(_schema(), str(build)))
+        index = create_index(build)
         self._folder.activate(build)
         return index
 
@@ -274,50 +265,10 @@ class EmbeddedEngine:
         writer, self._writer = self._writer, None
         try:
             if writer is not None:
-                with _unavailable("written"):
+                with unavailable("written"):
                     writer.wait_merging_threads()
         finally:
             self._folder.unlock()
-
-
-@contextmanager
-def _unavailable(done: str) -> Iterator[None]:
-    """Tantivy's errors, which are plain ValueErrors, as ours."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        raise EngineUnavailableError(f"the index cannot be {done}: {error}") from error
-
-
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    builder.add_bytes_field("document", stored=True)
-    builder.add_integer_field("year", indexed=True, fast=True)
-    builder.add_boolean_field("fulltext", indexed=True)
-    for name in EXACT_WEIGHTS:
-        builder.add_text_field(name, tokenizer_name="stream", index_option="position")
-    for name in STEM_WEIGHTS:
-        builder.add_text_field(name, tokenizer_name="stream", index_option="freq")
-    for name in ("id", *SORT_FIELDS.values(), *KEY_FIELDS.values(), "suggest"):
-        fast = name in {"id", *SORT_FIELDS.values(), *FACET_FIELDS.values()}
-        builder.add_text_field(name, fast=fast, tokenizer_name="raw", index_option="basic")
-    return builder.build()
-
-
-def _registered(index: tantivy.Index) -> tantivy.Index:
-    stream = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
-    index.register_tokenizer("stream", stream)
-    return index
-
-
-def _stored(fields: dict[str, list[Any]], packed: bytes) -> tantivy.Document:
-    document = tantivy.Document()
-    document.add_bytes("document", packed)
-    for name, values in fields.items():
-        add = {"year": document.add_integer, "fulltext": document.add_boolean}.get(name, document.add_text)
-        for value in values:
-            add(name, value)
-    return document
 
 
 def _behind(now: _Snapshot, field: str, place: str) -> Query:
@@ -340,10 +291,6 @@ def _ids_behind(now: _Snapshot, place: str) -> list[str]:
     terms = {"field": "id", "size": _IDS_AT_ONCE, "segment_size": _IDS_AT_ONCE, "order": {"_key": "asc"}}
     answer = now.searcher.aggregate(_behind(now, "id", place), {"ids": {"terms": terms}})
     return [bucket["key"] for bucket in answer["ids"]["buckets"]]
-
-
-def _document(now: _Snapshot, address: tantivy.DocAddress) -> Document:
-    return unpack(now.searcher.doc(address)["document"][0])
 
 
 def _hit(document: Document, score: float | None, matcher: Matcher) -> Hit:

@@ -29,11 +29,11 @@ def count_facets(
     found: dict[Facet, tuple[Bucket, ...]] = {}
     for without, facets in facet_groups(request).items():
         query = compiler.narrowed(request, without)
-        asked = {facet: {"size": _COMPARED, "segment_size": _LEADERS} for facet in facets}
+        asked = {facet: {"size": max(_COMPARED, request.facet_size), "segment_size": _LEADERS} for facet in facets}
         answers = _terms(searcher, query, asked)
         for facet in facets:
             buckets = _buckets(answers[facet], facet, request.facet_size)
-            if answers[facet].get("doc_count_error_upper_bound"):
+            if buckets and answers[facet].get("doc_count_error_upper_bound"):
                 shown = {"size": len(buckets), "include": [bucket.value for bucket in buckets]}
                 buckets = _buckets(_terms(searcher, query, {facet: shown})[facet], facet, len(buckets))
             found[facet] = buckets

@@ -12,7 +12,8 @@ from indexer.analysis import tokenize, words
 from indexer.document import Document
 from indexer.engine import Suggestion
 from indexer.engine.compile import Compiler
-from indexer.engine.schema import EXACT_WEIGHTS, WORD_PLACES, unpack
+from indexer.engine.schema import EXACT_WEIGHTS, WORD_PLACES
+from indexer.engine.store import load
 from indexer.parser import parse_query
 from indexer.query import In, KeyField, Term, query_words
 
@@ -40,7 +41,7 @@ def _titles(searcher: tantivy.Searcher, compiler: Compiler, typed: list[str], li
     query = compiler.completing(typed)
     seen: set[str] = set()
     for _, address in searcher.search(query, limit * 2, count=False).hits:
-        title = unpack(searcher.doc(address)["document"][0]).title
+        title = load(searcher, address).title
         folded = " ".join(words(title))
         if folded not in seen:
             seen.add(folded)

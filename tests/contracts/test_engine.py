@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -375,6 +376,7 @@ def test_the_year_facet_ignores_the_range_of_years_and_has_every_year_ascending(
     results = engine.search(SearchRequest(facets=("year", "type"), facet_size=3, years=(1990, 1999)))
     assert [b.value for b in results.facets["year"]] == [str(year) for year in range(1900, 2020)]
     assert results.total == counts(results, "type")["thesis"] == 10
+    assert engine.search(SearchRequest(facets=("type",), facet_size=0)).facets == {"type": ()}
 
 
 def test_facet_size_limits_the_list_and_counts_stay_exact_over_many_commits(engine: Engine) -> None:
@@ -390,6 +392,16 @@ def test_facet_size_limits_the_list_and_counts_stay_exact_over_many_commits(engi
     results = engine.search(SearchRequest(facets=("subject",), facet_size=25))
     best = sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))[:25]
     assert [(b.value, b.count) for b in results.facets["subject"]] == best
+
+
+def test_a_value_that_leads_only_in_some_commits_is_counted_in_all_of_them(engine: Engine) -> None:
+    crowd = tuple(f"ramai {n}" for n in range(10_500))
+    for batch in range(3):
+        documents = [work(batch * 10 + n, subjects=crowd) for n in range(3)]
+        engine.write([*documents, work(batch * 10 + 9, subjects=("langka",))], (), batch + 1)
+    engine.write([work(100 + n, subjects=("langka",)) for n in range(30)], (), 9)
+    results = engine.search(SearchRequest(facets=("subject",), facet_size=1))
+    assert [(b.value, b.count) for b in results.facets["subject"]] == [("langka", 33)]
 
 
 def test_fulltext_can_be_required_or_refused(library: Engine) -> None:
@@ -492,6 +504,13 @@ def test_a_cursor_belongs_to_its_order_and_fits_a_url(engine: Engine) -> None:
     assert cursor.replace("-", "").replace("_", "").isalnum()
     with pytest.raises(QueryRejectedError):
         engine.search(SearchRequest(sort="title", cursor=cursor))
+
+
+def test_a_forged_place_far_behind_the_end_is_an_empty_page(library: Engine) -> None:
+    forged = urlsafe_b64encode(b"relevance 999999999 ").decode()
+    results = library.search(SearchRequest(query=Term("batik"), cursor=forged, size=10**9))
+    assert (results.total, results.hits, results.next_cursor) == (3, (), None)
+    assert len(library.search(SearchRequest(query=Term("batik"), size=10**9)).hits) == 3
 
 
 def test_scores_are_only_given_by_relevance(library: Engine) -> None:

@@ -1,0 +1,78 @@
+"""The index on disk as tantivy has it: its schema, its documents, its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tantivy
+
+from harvester.errors import EngineUnavailableError
+from indexer.document import Document
+from indexer.engine.schema import (
+    EXACT_WEIGHTS,
+    FACET_FIELDS,
+    KEY_FIELDS,
+    SORT_FIELDS,
+    STEM_WEIGHTS,
+    Value,
+    pack,
+    unpack,
+)
+
+
+@contextmanager
+def unavailable(done: str) -> Iterator[None]:
+    """Tantivy's errors, which are plain ValueErrors, are EngineUnavailableErrors that say what could not be done."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise EngineUnavailableError(f"the index cannot be {done}: {error}") from error
+
+
+def create_index(build: Path) -> tantivy.Index:
+    """An empty index in a new folder."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_bytes_field("document", stored=True)
+    builder.add_integer_field("year", indexed=True, fast=True)
+    builder.add_boolean_field("fulltext", indexed=True)
+    for name in EXACT_WEIGHTS:
+        builder.add_text_field(name, tokenizer_name="stream", index_option="position")
+    for name in STEM_WEIGHTS:
+        builder.add_text_field(name, tokenizer_name="stream", index_option="freq")
+    for name in ("id", *SORT_FIELDS.values(), *KEY_FIELDS.values(), "suggest"):
+        fast = name in {"id", *SORT_FIELDS.values(), *FACET_FIELDS.values()}
+        builder.add_text_field(name, fast=fast, tokenizer_name="raw", index_option="basic")
+    build.mkdir(parents=True)
+    return _with_streams(tantivy.Index(builder.build(), str(build)))
+
+
+def open_index(build: Path) -> tantivy.Index:
+    """The index in a folder."""
+    return _with_streams(tantivy.Index.open(str(build)))
+
+
+def _with_streams(index: tantivy.Index) -> tantivy.Index:
+    """Tantivy does not keep analyzers on disk; ours only parts ready tokens at their spaces."""
+    index.register_tokenizer("stream", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
+    return index
+
+
+def stored(document: Document, fields: dict[str, list[Value]]) -> tantivy.Document:
+    """What tantivy keeps of a document whose fields `project` gave."""
+    kept = tantivy.Document()
+    kept.add_bytes("document", pack(document))
+    for name, values in fields.items():
+        add: Callable[[str, Any], None] = {"year": kept.add_integer, "fulltext": kept.add_boolean}.get(
+            name, kept.add_text
+        )
+        for value in values:
+            add(name, value)
+    return kept
+
+
+def load(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:
+    """The document that stands at an address."""
+    return unpack(searcher.doc(address)["document"][0])
