@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -32,7 +32,15 @@ from harvester.catalogue.harvests import (
     start_pass,
 )
 from harvester.catalogue.members import Member, rename_member
-from harvester.datestamps import DAY, Granularity, format_datestamp, next_from, parse_datestamp, parse_granularity
+from harvester.datestamps import (
+    DAY,
+    Granularity,
+    format_datestamp,
+    next_from,
+    parse_datestamp,
+    parse_granularity,
+    response_moment,
+)
 from harvester.errors import (
     CatalogueError,
     HarvestSupersededError,
@@ -48,6 +56,9 @@ from harvester.oai.transport import Answer, Transport
 from harvester.settings import Settings
 
 HOSTS_AT_ONCE = 16
+_STOPPED = "stopped by the operator; the next harvest goes on from here"
+# Answers that say nothing about the token they were asked with.
+_NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +175,9 @@ class _MemberHarvest:
             with self.catalogue.read() as connection:
                 lists = get_lists(connection, self.harvest_id)
             for state in lists:
+                if self.context.stop.is_set():
+                    errors = errors or [_STOPPED]
+                    break
                 asked.append(state.pass_from if state.token else state.watermark)
                 try:
                     reached.append(self._harvest_list(state))
@@ -201,10 +215,11 @@ class _MemberHarvest:
     def _outcome(self, broken: bool) -> Outcome:
         counts = self._totals
         if broken:
-            return "incomplete" if self._pages else "failed"
+            # A run that could use nothing of what it was given has failed, however much that was.
+            useless = 0 < counts.failed == counts.records
+            return "failed" if useless or not self._pages else "incomplete"
         if counts.failed:
-            # A run that could use nothing of what it was given is no success of any kind.
-            return "failed" if counts.failed == counts.records else "complete-with-failures"
+            return "complete-with-failures"
         if counts.added + counts.changed + counts.deleted == 0:
             return "nothing-new"
         return "complete"
@@ -237,7 +252,7 @@ class _MemberHarvest:
         """
         if state.token:
             try:
-                return self._walk(state, {"resumptionToken": state.token})
+                return self._resume(state, {"resumptionToken": state.token})
             except ProtocolError as error:
                 if error.code != "badResumptionToken":
                     raise
@@ -248,26 +263,35 @@ class _MemberHarvest:
             arguments["set"] = state.set_spec
         if state.watermark:
             arguments["from"] = _as_granular(state.watermark, self.granularity)
-        fresh = replace(state, token=None, pass_from=state.watermark, pass_started=None, pass_received=0)
+        fresh = replace(
+            state, token=None, pass_from=state.watermark, pass_started=None, pass_received=0, pass_size=None
+        )
         return self._walk(fresh, arguments)
 
+    def _resume(self, state: ListState, arguments: Mapping[str, str]) -> str:
+        pages, answers = self._pages, self._sequence
+        try:
+            return self._walk(state, arguments)
+        except MemberError:
+            # Not every server has a proper word for a token that it has forgotten.
+            refused = self._sequence > answers and self._kept is not None and self._kept.status not in _NOT_NOW
+            if refused and self._pages == pages:
+                self._start_pass(state)
+            raise
+
     def _walk(self, state: ListState, arguments: Mapping[str, str]) -> str:
-        started = state.pass_started
+        started = parse_datestamp(state.pass_started or "")
         received = state.pass_received
+        usable = received > 0
         size = state.pass_size
-        seen = {state.token}
         try:
             for response in self.client.iter_list(**arguments):
-                started = started or response.page.response_date
+                started = started or self._moment(response.page.response_date)
                 received += response.page.size
+                usable = usable or bool(response.page.records)
                 size = self._commit(state, response) or size
-                token = response.page.next_token
-                if token and token in seen:
-                    self._start_pass(state)
-                    raise TokenLoopError("the same resumptionToken came twice", url=response.answer.url)
-                seen.add(token)
-                if token and self.context.stop.is_set():
-                    raise IncompleteListError("stopped by the operator; the next harvest goes on from here")
+                if response.page.next_token and self.context.stop.is_set():
+                    raise IncompleteListError(_STOPPED)
         except ProtocolError as error:
             # Also the end of some lists: the last token leads to noRecordsMatch (MLA Commons, Zenodo).
             self._record_answer(state.id, error)
@@ -275,26 +299,27 @@ class _MemberHarvest:
                 self._start_pass(state)
             if error.code != "noRecordsMatch":
                 raise
-            started = started or error.response_date
+            started = started or self._moment(error.response_date)
         except MalformedResponseError as error:
             self._record_answer(state.id, error)
             raise
-        if size is not None and received < size:
-            raise IncompleteListError(
-                f"the list ended after {received} of {size} records", url=self._kept.url if self._kept else ""
-            )
-        return self._finish_pass(state, started)
-
-    def _finish_pass(self, state: ListState, started: str | None) -> str:
-        moment = parse_datestamp(started or "")
-        if moment is None:
-            # No readable responseDate: our own clock, and a day more of overlap for what we cannot know.
-            fetched_at = self._kept.fetched_at if self._kept else self.catalogue.now()
-            moment = datetime.fromtimestamp(fetched_at, tz=UTC) - timedelta(days=1)
-        watermark = format_datestamp(next_from(moment, self.granularity), self.granularity)
+        except TokenLoopError:
+            self._start_pass(state)
+            raise
+        short = size is not None and received < size
+        if short or (received and not usable):
+            self._start_pass(state)
+            what = f"the list ended after {received} of {size}" if short else f"none could be used of {received}"
+            raise IncompleteListError(f"{what} records", url=self._kept.url if self._kept else "")
+        assert started is not None  # noqa: S101 - a list has a first page or an error
+        watermark = format_datestamp(next_from(started, self.granularity), self.granularity)
         with self.catalogue.write() as connection:
             finish_pass(connection, self.harvest_id, state.id, watermark)
-        return format_datestamp(moment)
+        return format_datestamp(started)
+
+    def _moment(self, response_date: str) -> datetime:
+        assert self._kept is not None  # noqa: S101 - the client keeps each answer before it is parsed
+        return response_moment(response_date, self._kept.fetched_at)
 
     def _start_pass(self, state: ListState) -> None:
         with self.catalogue.write() as connection:

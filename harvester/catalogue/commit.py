@@ -19,6 +19,7 @@ from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
 from harvester.catalogue.records import ABOUT_SEPARATOR
 from harvester.catalogue.tables import forms, harvests, lists, pages, problems, records
+from harvester.datestamps import format_datestamp, response_moment
 from harvester.errors import CatalogueError, HarvestSupersededError
 from harvester.oai.page import Page, Record
 
@@ -80,7 +81,7 @@ def commit_page(
     while True:
         try:
             with catalogue.write() as connection:
-                _move_list(connection, list_id, harvest_id, page)
+                _move_list(connection, list_id, harvest_id, page, fetched)
                 commit = _PageCommit(connection, member, prefix, catalogue.now(), salts)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts)
@@ -365,7 +366,7 @@ def _insert_sql(table: Table, dialect: Dialect) -> str:
     return str(insert(table).compile(dialect=dialect))
 
 
-def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page) -> None:
+def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page, fetched: Fetched) -> None:
     """The list's position is after this page, if the run still owns the list."""
     moved = connection.execute(
         _MOVE_LIST,
@@ -373,7 +374,7 @@ def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page
             "this_list": list_id,
             "owner": harvest_id,
             "new_token": page.next_token or None,
-            "response_date": page.response_date[:40],
+            "started": format_datestamp(response_moment(page.response_date, fetched.fetched_at)),
             "more": page.size,
             "size": page.token.complete_list_size if page.token else None,
         },
@@ -387,7 +388,7 @@ _MOVE_LIST = (
     .where(lists.c.id == bindparam("this_list"), lists.c.harvest_id == bindparam("owner"))
     .values(
         token=bindparam("new_token"),
-        pass_started=func.coalesce(lists.c.pass_started, bindparam("response_date")),
+        pass_started=func.coalesce(lists.c.pass_started, bindparam("started")),
         pass_received=lists.c.pass_received + bindparam("more"),
         pass_size=func.coalesce(bindparam("size", type_=Integer), lists.c.pass_size),
     )

@@ -23,7 +23,7 @@ class ListState:
     """One list of a member (one prefix, one set) and how far its present pass has come.
 
     `watermark` is the `from` of the next pass, None for everything. A pass is unfinished where `token` is
-    set; `pass_started` is the responseDate of its first page.
+    set; `pass_started` is when its first page was made.
     """
 
     id: int
@@ -92,7 +92,7 @@ def begin_harvest(connection: Connection, member: Member, now: int, *, full: boo
     result = connection.execute(insert(harvests).values(member_id=member.id, started_at=now))
     assert result.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row always has it
     harvest_id = int(result.inserted_primary_key[0])
-    wanted = [(prefix, set_spec) for prefix in member.prefixes for set_spec in member.sets or ("",)]
+    wanted = dict.fromkeys((prefix, set_spec) for prefix in member.prefixes for set_spec in member.sets or ("",))
     rows = connection.execute(select(lists).where(lists.c.member_id == member.id))
     present = {(row.prefix, row.set_spec): row.base_url for row in rows}
     fresh = dict.fromkeys(("watermark", *_PASS), None) | {"pass_received": 0}
@@ -156,7 +156,8 @@ def finish_harvest(
 def set_window(connection: Connection, harvest_id: int, from_: str | None, until: str | None) -> None:
     """The run's row says from when on it asked (None: everything) and what moment it is proved to reach."""
     values = {"from_": from_, "until": until}
-    connection.execute(update(harvests).where(harvests.c.id == harvest_id).values(**values))
+    this = (harvests.c.id == harvest_id, harvests.c.outcome.is_(None))
+    connection.execute(update(harvests).where(*this).values(**values))
 
 
 def get_run(connection: Connection, harvest_id: int) -> Run:

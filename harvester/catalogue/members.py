@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from harvester.catalogue.tables import members
+from harvester.catalogue.tables import lists, members
 from harvester.errors import ConfigError
 
-_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*$")
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,23 @@ class Member:
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` naming what is wrong."""
-        if not _SLUG.match(self.slug) or len(self.slug) > 64:
+        if not _SLUG.fullmatch(self.slug) or len(self.slug) > 64:
             raise ConfigError(
                 f"the slug {self.slug!r} must be lower-case letters, digits and single hyphens, 64 at the most"
             )
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(f"{self.slug}: the base URL {self.base_url!r} must begin with http:// or https://")
+        try:
+            parts = urlsplit(self.base_url)
+            right = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) and not parts.fragment
+        except ValueError:
+            right = False
+        if not right or not self.base_url.isprintable() or " " in self.base_url:
+            raise ConfigError(f"{self.slug}: the base URL {self.base_url!r} must be a http:// or https:// address")
         if parts.username or parts.password:
             raise ConfigError(f"{self.slug}: the base URL must not carry a user name or password")
         if not self.prefixes:
             raise ConfigError(f"{self.slug}: at least one metadata prefix is needed; oai_dc is always right")
+        if not all((*self.prefixes, *self.sets)):
+            raise ConfigError(f"{self.slug}: a metadata prefix or set must not be empty")
 
     @property
     def host(self) -> str:
@@ -123,8 +129,13 @@ def rename_member(connection: Connection, member: Member, name: str) -> None:
 
 
 def mark_removed(connection: Connection, member: Member, now: int) -> None:
-    """The member is no longer registered; its row, harvests and records stay."""
+    """The member is no longer registered; its row, harvests and records stay.
+
+    Its lists go: a harvest that is running writes nothing more, and one after it was added again begins at
+    the beginning, so that its records come back.
+    """
     connection.execute(update(members).where(members.c.id == member.id).values(removed_at=now))
+    connection.execute(delete(lists).where(lists.c.member_id == member.id))
 
 
 def _member(row: Any) -> Member:

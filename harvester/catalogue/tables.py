@@ -66,7 +66,7 @@ lists = Table(
     Column("harvest_id", Integer),  # who may write this list now
     Column("token", Text),  # where an unfinished pass goes on
     Column("pass_from", String(20)),
-    Column("pass_started", String(40)),  # responseDate of the pass's first page
+    Column("pass_started", String(40)),  # when the pass's first page was made
     Column("pass_received", Integer, nullable=False, default=0),
     Column("pass_size", Integer),
     UniqueConstraint("member_id", "prefix", "set_spec"),

@@ -9,9 +9,13 @@ from sickle import Sickle
 from sickle.iterator import OAIResponseIterator
 from sickle.response import OAIResponse
 
-from harvester.errors import MalformedResponseError, ProtocolError, RefusedError, UnreachableError
+from harvester.errors import MalformedResponseError, ProtocolError, RefusedError, TokenLoopError, UnreachableError
 from harvester.oai.page import Page, ResumptionToken, parse_page
 from harvester.oai.transport import Answer, Transport
+
+# Pages in a row without a record that the list has not shown yet. Some servers send dozens of empty ones
+# (HAL, LIBRIS: over 30), others one page for ever under ever new tokens.
+MAX_FRUITLESS = 100
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -85,9 +89,26 @@ class Client(Sickle):  # type: ignore[misc]  # sickle has no types
         return PageResponse(answer, page, kwargs)
 
     def iter_list(self, **arguments: str) -> Iterator[PageResponse]:
-        """The pages of a ListRecords request, or of the rest of one given its resumptionToken."""
+        """The pages of a ListRecords request, or of the rest of one given its resumptionToken.
+
+        Raises:
+            TokenLoopError: a token came twice, or nothing new comes any more; the page that shows it came before.
+        """
+        tokens = {arguments.get("resumptionToken")}
+        shown: set[int] = set()
+        fruitless = 0
         pages: Any = self.ListRecords(**arguments)
-        yield from pages
+        for response in pages:
+            yield response
+            token = response.page.next_token
+            if token and token in tokens:
+                raise TokenLoopError("the same resumptionToken came twice", url=response.answer.url)
+            tokens.add(token)
+            identifiers = hash(tuple(record.header.identifier for record in response.page.records))
+            fruitless = fruitless + 1 if identifiers in shown or not response.page.records else 0
+            shown.add(identifiers)
+            if token and fruitless >= MAX_FRUITLESS:
+                raise TokenLoopError(f"the last {fruitless} pages held nothing new", url=response.answer.url)
 
 
 def _check_status(answer: Answer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,18 @@ from harvester.archive import Archive, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a fresh catalogue, to be copied: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "catalogue.sqlite"
+    open_catalogue(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+def catalogue(tmp_path: Path, migrated: Path) -> Iterator[Catalogue]:
     """A fresh catalogue in a file."""
+    shutil.copy(migrated, tmp_path)
     opened = open_catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
     yield opened
     opened.close()

@@ -31,7 +31,7 @@ from harvester.catalogue.tables import clock, lists, metadata, pages, problems, 
 from harvester.errors import CatalogueError, HarvestSupersededError
 from harvester.oai.page import FailedRecord, Header, Page, Record, ResumptionToken
 
-FETCHED = Fetched("pages/a/1/1.xml.zst", "http://a.example/oai?verb=ListRecords", 200, 1234, 1_700_000_000)
+FETCHED = Fetched("pages/a/1/1.xml.zst", "http://a.example/oai?verb=ListRecords", 200, 1234, 1_714_560_000)
 
 
 def live(name: str, text: str = "one", datestamp: str = "2024-01-01", **others: object) -> Record:
