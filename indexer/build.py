@@ -6,21 +6,20 @@ moment goes on where it was, and one that is run twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
-
 from harvester.catalogue import works as sql
 from harvester.catalogue.database import Catalogue
-from harvester.catalogue.records import CataloguedRecord, get_records, get_works, iter_changes, public_ids
-from indexer.crosswalks import describe
-from indexer.document import Description, Document
+from harvester.catalogue.records import get_records, get_works, iter_changes, public_ids
+from indexer.document import Document
 from indexer.engine import Engine
-from indexer.unite import document_of
+from indexer.reading import Reader, Reading, open_reader
+from indexer.unite import unite
 from indexer.works import assign
 
 if TYPE_CHECKING:
@@ -29,10 +28,12 @@ if TYPE_CHECKING:
 CURSOR = "works"
 
 _RECORDS_AT_ONCE = 1000  # of one transaction that assigns works
+_READ_AHEAD = 4  # times as many are being read while others are assigned and written
 _WORKS_AT_ONCE = 5000  # of one commit of the index
-_KEPT = 4000  # descriptions that wait for their documents to be made
+_KEPT = 4000  # documents of records that wait for the documents of their works
 
 Progress = Callable[[int, int | None], None]
+_Position = tuple[int, int]  # datestamp, record number
 
 
 @dataclass(slots=True)
@@ -45,6 +46,16 @@ class BuildCounts:
     deletions: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Changed records that are being read, from behind one position of the cursor up to another."""
+
+    after: _Position
+    last: _Position
+    datestamps: dict[int, int]
+    readings: Iterator[Reading]
+
+
 def advance(catalogue: Catalogue, engine: Engine, *, progress: Progress | None = None) -> BuildCounts:
     """The index shows every change that was committed to the catalogue before this call.
 
@@ -54,101 +65,20 @@ def advance(catalogue: Catalogue, engine: Engine, *, progress: Progress | None =
         EngineError: the index cannot be written; what the works stage did stays.
         CatalogueError: the catalogue does not answer.
     """
-    return _Build(catalogue, engine, progress).run()
+    this_year = datetime.fromtimestamp(catalogue.now(), UTC).year
+    with catalogue.write() as connection:
+        until = sql.close_changes(connection, catalogue.now())
+    with catalogue.read() as connection:
+        waiting = sql.count_changes(connection, sql.get_cursor(connection, CURSOR), until)
+        expected = waiting + sql.count_work_changes(connection, engine.watermark())
+    with open_reader(this_year, expected) as reader:
+        return _Build(catalogue, engine, reader, until, waiting, progress).run()
 
 
 def forget_works(catalogue: Catalogue) -> None:
     """The next build assigns every record to its work again, as after a change of the rules."""
     with catalogue.write() as connection:
         sql.move_cursor(connection, CURSOR, sql.get_cursor(connection, CURSOR), (0, 0))
-
-
-class _Build:
-    """One run of `advance`: stage by stage in turn, so that each description is made once."""
-
-    def __init__(self, catalogue: Catalogue, engine: Engine, progress: Progress | None) -> None:
-        self.catalogue = catalogue
-        self.engine = engine
-        self.progress = progress or (lambda _done, _total: None)
-        self.this_year = datetime.fromtimestamp(catalogue.now(), UTC).year
-        self.counts = BuildCounts()
-        self.waiting = 0  # records that are still to be assigned
-        self.described: dict[tuple[int, int], Description] = {}  # by number and datestamp
-
-    def run(self) -> BuildCounts:
-        """Everything up to now is in the index."""
-        with self.catalogue.write() as connection:
-            until = sql.close_changes(connection, self.catalogue.now())
-        with self.catalogue.read() as connection:
-            self.waiting = sql.count_changes(connection, sql.get_cursor(connection, CURSOR), until)
-        more = True
-        while more:
-            while more and len(self.described) < _KEPT:
-                more = self._assign(until)
-            self._write()
-            self.described.clear()
-        return self.counts
-
-    def _assign(self, until: int) -> bool:
-        """The next records stand in their works; False where there were none."""
-        with self.catalogue.read() as connection:
-            after = sql.get_cursor(connection, CURSOR)
-            changed = list(iter_changes(connection, after, until, _RECORDS_AT_ONCE))
-        if not changed:
-            self.waiting = 0
-            return False
-        described = [(record, None if record.deleted else self._describe(record)) for record in changed]
-        with self.catalogue.write() as connection:
-            last = changed[-1]
-            # Somebody else may have been faster: then the cursor has moved, and there is nothing left to do here.
-            if sql.move_cursor(connection, CURSOR, after, (last.datestamp, last.number)):
-                assign(connection, described)
-                self.counts.records += len(changed)
-        self.waiting = max(0, self.waiting - len(changed))
-        return True
-
-    def _write(self) -> None:
-        """Every work that changed since the index's watermark stands in it as it is now."""
-        left = None
-        while True:
-            with self.catalogue.read() as connection:
-                after = self.engine.watermark()
-                if left is None:
-                    left = sql.count_work_changes(connection, after)
-                changes = sql.list_work_changes(connection, after, _WORKS_AT_ONCE)
-                if not changes:
-                    return
-                numbers = [work for _, work in changes]
-                records = self._with_payloads(connection, list(get_works(connection, numbers, payloads=False)))
-                ids = public_ids(connection, numbers)
-            documents = [
-                self._document(list(live), ids[work]) for work, live in groupby(records, key=lambda record: record.work)
-            ]
-            gone = set(numbers).difference(record.work for record in records)
-            self.engine.write(documents, [ids[work] for work in sorted(gone)], changes[-1][0])
-            self.counts.documents += len(documents)
-            self.counts.deletions += len(gone)
-            left = max(0, left - len(changes))
-            done = self.counts.documents + self.counts.deletions
-            self.progress(done, done + left + self.waiting)
-
-    def _with_payloads(self, connection: Connection, records: list[CataloguedRecord]) -> list[CataloguedRecord]:
-        """The records, with their payloads where they must be described anew."""
-        missing = [record.number for record in records if (record.number, record.datestamp) not in self.described]
-        full = {record.number: record for record in get_records(connection, missing)}
-        return [full.get(record.number, record) for record in records]
-
-    def _document(self, live: Sequence[CataloguedRecord], public_id: str) -> Document:
-        pairs = [(record, self.described.get((record.number, record.datestamp))) for record in live]
-        return document_of(
-            [(record, known or describe(record, this_year=self.this_year)) for record, known in pairs],
-            public_id=public_id,
-        )
-
-    def _describe(self, record: CataloguedRecord) -> Description:
-        description = describe(record, this_year=self.this_year)
-        self.described[record.number, record.datestamp] = description
-        return description
 
 
 def rebuild(
@@ -164,3 +94,99 @@ def rebuild(
     beside.close()
     advance(catalogue, engine)
     return counts
+
+
+class _Build:
+    """One run of `advance`: stage by stage in turn, so that each record is read once."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        engine: Engine,
+        reader: Reader,
+        until: int,
+        waiting: int,
+        progress: Progress | None,
+    ) -> None:
+        self.catalogue = catalogue
+        self.engine = engine
+        self.reader = reader
+        self.until = until
+        self.waiting = waiting  # records that are still to be assigned
+        self.progress = progress or (lambda _done, _total: None)
+        self.counts = BuildCounts()
+        self.ahead: deque[_Batch] = deque()
+        self.documents: dict[tuple[int, int], Document] = {}  # of single records, by number and datestamp
+
+    def run(self) -> BuildCounts:
+        """Everything up to `until` is in the index."""
+        more = True
+        while more:
+            while more and len(self.documents) < _KEPT:
+                more = self._assign()
+            self._write()
+            self.documents.clear()
+        return self.counts
+
+    def _assign(self) -> bool:
+        """The next records stand in their works; False where there were none."""
+        self._read_ahead()
+        if not self.ahead:
+            self.waiting = 0
+            return False
+        batch = self.ahead.popleft()
+        readings = list(batch.readings)
+        with self.catalogue.write() as connection:
+            moved = sql.move_cursor(connection, CURSOR, batch.after, batch.last)
+            if moved:
+                assign(connection, {reading.record: reading.keys for reading in readings})
+        if not moved:  # somebody else was faster: go on where they are
+            self.ahead.clear()
+            return True
+        self.counts.records += len(readings)
+        self.waiting = max(0, self.waiting - len(readings))
+        for reading in readings:
+            if reading.document:
+                self.documents[reading.record, batch.datestamps[reading.record]] = reading.document
+        return True
+
+    def _read_ahead(self) -> None:
+        with self.catalogue.read() as connection:
+            after = self.ahead[-1].last if self.ahead else sql.get_cursor(connection, CURSOR)
+            while len(self.ahead) < _READ_AHEAD:
+                changed = list(iter_changes(connection, after, self.until, _RECORDS_AT_ONCE))
+                if not changed:
+                    return
+                last = (changed[-1].datestamp, changed[-1].number)
+                stamps = {record.number: record.datestamp for record in changed}
+                self.ahead.append(_Batch(after, last, stamps, self.reader(changed)))
+                after = last
+
+    def _write(self) -> None:
+        """Every work that changed since the index's watermark stands in it as it is now."""
+        left = None
+        while True:
+            with self.catalogue.read() as connection:
+                after = self.engine.watermark()
+                if left is None:
+                    left = sql.count_work_changes(connection, after)
+                changes = sql.list_work_changes(connection, after, _WORKS_AT_ONCE)
+                if not changes:
+                    return
+                numbers = [work for _, work in changes]
+                ids = public_ids(connection, numbers)
+                live = list(get_works(connection, numbers, payloads=False))
+                unknown = [each.number for each in live if (each.number, each.datestamp) not in self.documents]
+                missing = list(get_records(connection, unknown))
+            read = {reading.record: reading.document for reading in self.reader(missing)}
+            documents = []
+            for work, records in groupby(live, key=lambda record: record.work):
+                found = [self.documents.get((each.number, each.datestamp)) or read[each.number] for each in records]
+                documents.append(unite([document for document in found if document], public_id=ids[work]))
+            gone = [ids[work] for work in sorted(set(numbers).difference(record.work for record in live))]
+            self.engine.write(documents, gone, changes[-1][0])
+            self.counts.documents += len(documents)
+            self.counts.deletions += len(gone)
+            left = max(0, left - len(changes))
+            done = self.counts.documents + self.counts.deletions
+            self.progress(done, done + left + self.waiting)

@@ -1,83 +1,111 @@
-"""One document out of the records of a work: shown by its fullest record, completed by the others."""
+"""Documents: one for each record, and one for a work, out of the documents of its records."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
 from harvester.catalogue.records import CataloguedRecord
 from indexer.document import Description, Document, Holder, Text
-from indexer.normalise.names import Name
+from indexer.normalise.names import parse_name
 
 _T = TypeVar("_T")
 _ACCESS = ("open", "embargoed", "restricted", "closed", None)  # what a reader can get at one holder counts
-_TOLD = ("creators", "issued", "languages", "subjects", "publishers", "identifiers", "sources", "contributors")
+_TOLD = ("creators", "year", "languages", "subjects", "publishers", "dois", "sources", "contributors")
 
 
-def document_of(records: Sequence[tuple[CataloguedRecord, Description]], *, public_id: str) -> Document:
-    """The document of a work, from its live records (one at least) in the order of their numbers.
-
-    The fullest record comes first in everything; what others add stands behind, without near-doubles.
-    """
-    ranked = sorted(records, key=lambda pair: _fullness(pair[1]), reverse=True)  # stable: the lowest number on a tie
-    described = [description for _, description in ranked]
-    first = described[0]
-    typed = next((d.type for d in described if d.type.type != "other"), first.type)
-    creators = _people(d.creators for d in described)
-    contributors = _people((creators, *(d.contributors for d in described)))[len(creators) :]
+def document_of_record(record: CataloguedRecord, description: Description) -> Document:
+    """The document of a work that this record alone makes."""
     return Document(
-        id=public_id,
-        holders=tuple(Holder(record.id, record.member, description.landing_page) for record, description in records),
-        titles=_once((d.titles for d in described), _alike),
-        creators=tuple(name.display for name in creators),
-        contributors=tuple(name.display for name in contributors),
-        year=next((d.year for d in described if d.year), None),
-        type=typed.type,
-        level=next((d.type.level for d in described if d.type.level), None),
-        languages=_once((d.languages for d in described), str),
-        subjects=_once((d.subjects for d in described), _folded),
-        abstracts=_once((d.abstracts for d in described), _alike),
-        publishers=_once((d.publishers for d in described), _folded),
-        sources=_once((d.sources for d in described), _folded),
-        dois=_once((d.identifiers_of("doi") for d in described), str),
-        isbns=_once((d.identifiers_of("isbn") for d in described), str),
-        issns=_once((d.identifiers_of("issn") for d in described), str),
-        access=min((d.rights.access for d in described), key=_ACCESS.index),
-        licence=next((d.rights.licence for d in described if d.rights.licence), None),
-        added=min(record.added for record, _ in records),
+        id=record.id,
+        holders=(Holder(record.id, record.member, description.landing_page),),
+        titles=description.titles,
+        creators=tuple(name.display for name in description.creators),
+        contributors=tuple(name.display for name in description.contributors),
+        year=description.year,
+        type=description.type.type,
+        level=description.type.level,
+        languages=description.languages,
+        subjects=description.subjects,
+        abstracts=description.abstracts,
+        publishers=description.publishers,
+        sources=description.sources,
+        dois=description.identifiers_of("doi"),
+        isbns=description.identifiers_of("isbn"),
+        issns=description.identifiers_of("issn"),
+        access=description.rights.access,
+        licence=description.rights.licence,
+        added=record.added,
     )
 
 
-def _fullness(description: Description) -> tuple[bool, bool, int]:
-    told = sum(1 for name in _TOLD if getattr(description, name))
-    return bool(description.titles), bool(description.abstracts), told
+def document_of(records: Sequence[tuple[CataloguedRecord, Description]], *, public_id: str) -> Document:
+    """The document of a work, from its live records (one at least) in the order of their numbers."""
+    return unite([document_of_record(*pair) for pair in records], public_id=public_id)
+
+
+def unite(documents: Sequence[Document], *, public_id: str) -> Document:
+    """The document of a work, from those of its records (one at least) in the order of their numbers.
+
+    The fullest record comes first in everything; what others add stands behind, without near-doubles.
+    """
+    if len(documents) == 1:
+        return documents[0] if documents[0].id == public_id else replace(documents[0], id=public_id)
+    ranked = sorted(documents, key=_fullness, reverse=True)  # stable: the lowest number on a tie
+    creators = _people(d.creators for d in ranked)
+    return Document(
+        id=public_id,
+        holders=tuple(holder for document in documents for holder in document.holders),
+        titles=_once((d.titles for d in ranked), _alike),
+        creators=creators,
+        contributors=_people((creators, *(d.contributors for d in ranked)))[len(creators) :],
+        year=next((d.year for d in ranked if d.year), None),
+        type=next((d.type for d in ranked if d.type != "other"), "other"),
+        level=next((d.level for d in ranked if d.level), None),
+        languages=_once((d.languages for d in ranked), str),
+        subjects=_once((d.subjects for d in ranked), _folded),
+        abstracts=_once((d.abstracts for d in ranked), _alike),
+        publishers=_once((d.publishers for d in ranked), _folded),
+        sources=_once((d.sources for d in ranked), _folded),
+        dois=_once((d.dois for d in ranked), str),
+        isbns=_once((d.isbns for d in ranked), str),
+        issns=_once((d.issns for d in ranked), str),
+        access=min((d.access for d in ranked), key=_ACCESS.index),
+        licence=next((d.licence for d in ranked if d.licence), None),
+        added=min(d.added for d in documents),
+    )
+
+
+def _fullness(document: Document) -> tuple[bool, bool, int]:
+    told = sum(1 for name in _TOLD if getattr(document, name))
+    return bool(document.titles), bool(document.abstracts), told
 
 
 def _once(groups: Iterable[Sequence[_T]], key: Callable[[_T], object]) -> tuple[_T, ...]:
-    """The values of all groups, in order, without those that look like an earlier one of another group."""
-    sequences = [group for group in groups if group]
-    if len(sequences) < 2:
-        return tuple(sequences[0]) if sequences else ()
+    """The values of all groups, in order, without those that look like an earlier one."""
     found: dict[object, _T] = {}
-    for value in chain.from_iterable(sequences):
+    for value in chain.from_iterable(groups):
         found.setdefault(key(value), value)
     return tuple(found.values())
 
 
-def _people(groups: Iterable[Sequence[Name]]) -> tuple[Name, ...]:
+def _people(groups: Iterable[Sequence[str]]) -> tuple[str, ...]:
     """The names of all groups, without those that may be an earlier person with initials or in another order."""
-    found: list[Name] = []
+    found: list[str] = []
     for group in groups:
         earlier = [_parts(name) for name in found]
         found += (name for name in group if not any(_same_person(_parts(name), known) for known in earlier))
     return tuple(found)
 
 
-def _parts(name: Name) -> tuple[str, tuple[str, ...]]:
-    given = _folded(name.given or "").replace(".", " ").split()
-    return _folded(name.family), tuple(given)
+def _parts(displayed: str) -> tuple[str, tuple[str, ...]]:
+    name = parse_name(displayed)
+    if name is None:
+        return _folded(displayed), ()
+    return _folded(name.family), tuple(_folded(name.given or "").replace(".", " ").split())
 
 
 def _same_person(one: tuple[str, tuple[str, ...]], other: tuple[str, tuple[str, ...]]) -> bool:

@@ -20,7 +20,6 @@ from zlib import crc32
 from sqlalchemy import Connection
 
 from harvester.catalogue import works
-from harvester.catalogue.records import CataloguedRecord
 from indexer.document import Description
 
 MOST_HOLDERS = 50  # a key of more records than this joins nothing
@@ -126,12 +125,12 @@ def join_records(candidates: Iterable[Candidate]) -> dict[int, int]:
     return {number: min(each.number for each in part) for number, part in parts.items()}
 
 
-def assign(connection: Connection, changed: Sequence[tuple[CataloguedRecord, Description | None]]) -> None:
-    """Every record stands in the right work after these records changed; None describes a deleted one.
+def assign(connection: Connection, wanted: Mapping[int, tuple[str, ...]]) -> None:
+    """Every record stands in the right work after these changed, which have these match keys now.
 
-    The works whose records or contents changed are marked for the index. No datestamp changes.
+    Deleted records have none. The works whose records or contents changed are marked for the index. No
+    datestamp changes.
     """
-    wanted = {record.number: match_keys(described) if described else () for record, described in changed}
     former = works.get_match_keys(connection, wanted)
     works.replace_match_keys(connection, former, wanted)
     places, joined = _join_anew(connection, wanted, former)
