@@ -84,7 +84,7 @@ def assemble(statements: Iterable[Statement], *, host: str, this_year: int) -> D
         relations=_texts(fields, "relation"),
         formats=_texts(fields, "format"),
         identifiers=_identifiers(fields, host),
-        rights=parse_rights(rights, dates=dates) if rights or len(dates) > 1 else _NO_RIGHTS,
+        rights=parse_rights(rights, dates=dates) if rights or dates else _NO_RIGHTS,
         unread=tuple(unread),
         raw=tuple(raw),
     )
@@ -142,7 +142,8 @@ def _identifiers(fields: dict[str, list[_Value]], host: str) -> tuple[Identifier
     """The work's identifiers, its landing page first among the URLs.
 
     That is the first URL of the repository's own host, else the first URL; in EPrints, which sends files
-    and a citation as identifiers, the first URL of dc:relation, and a DOI beside it is the work's own.
+    and a citation as identifiers, the first URL of dc:relation, and a DOI beside it is the work's own; in
+    DSpace the handle, which leads to the repository where a DOI leads to the publisher.
     """
     own = [found for value in fields.get("identifier", ()) for found in classify(value.text, "identifier")]
     kinds = {identifier.kind for identifier in own}
@@ -155,9 +156,12 @@ def _identifiers(fields: dict[str, list[_Value]], host: str) -> tuple[Identifier
         page = next((i for i in related if i.kind == "url"), None)
         if page and (urlsplit(page.value).hostname in hosts or not kinds & {"doi", "handle"}):
             urls.append(page)
-            if "doi" not in kinds:
+            if "doi" not in kinds and urlsplit(page.value).hostname in hosts:
                 dois = [i for i in related if i.kind == "related-doi"]
                 urls += (Identifier("doi", i.value, i.raw) for i in dois if len(dois) == 1)
+        elif "handle" in kinds:
+            handle = next(i for i in own if i.kind == "handle")
+            urls.append(Identifier("url", f"https://hdl.handle.net/{handle.value}", handle.raw))
     rest = [identifier for identifier in own if identifier.kind != "url"]
     rest += (identifier for identifier in related if identifier.kind in _KEPT["relation"])
     for value in fields.get("source", ()):

@@ -108,6 +108,10 @@ def test_the_title_in_the_language_of_the_work_is_the_main_one() -> None:
             {"identifier": ["https://journal.example/1", "http://repo.example/handle/123456789/7"]},
             "http://repo.example/handle/123456789/7",
         ),
+        (
+            {"identifier": ["https://doi.org/10.5555/x.4", "http://hdl.handle.net/1721.1/8338"]},
+            "https://hdl.handle.net/1721.1/8338",
+        ),
         # OJS: the article; galleys stand in dc:relation
         (
             {
@@ -128,7 +132,9 @@ def test_a_doi_in_relation_is_the_works_own_only_beside_its_own_page() -> None:
     relation = ["http://repo.example/12/", "https://doi.org/10.5555/x.1"]
     eprints = read_dc("repo.example", identifier=["http://repo.example/12/1/a.pdf"], relation=relation)
     assert eprints.identifiers_of("doi") == ("10.5555/x.1",)
-    assert read_dc("repo.example", identifier=["http://repo.example/12"], relation=relation).identifiers_of("doi") == ()
+    for identifier, host in (("http://repo.example/12", "repo.example"), ("Air 12", "other.example")):
+        found = read_dc(host, identifier=[identifier], relation=relation)
+        assert (found.identifiers_of("doi"), found.landing_page is not None) == ((), True)
 
 
 def test_qualified_and_home_made_dublin_core_are_read() -> None:
