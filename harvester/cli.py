@@ -165,7 +165,9 @@ def import_(file: Path) -> None:
 @click.argument("slugs", nargs=-1, metavar="[SLUG]...")
 @click.option("--full", is_flag=True, help="From the beginning, not from where the last harvest ended.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per member, as each ends.")
-@click.option("--at-once", default=16, show_default=True, help="Hosts harvested side by side.")
+@click.option(
+    "--at-once", default=16, show_default=True, type=click.IntRange(1, 256), help="Hosts harvested side by side."
+)
 def harvest(slugs: tuple[str, ...], full: bool, as_json: bool, at_once: int) -> None:
     """Harvest the members named, or all, now.
 
@@ -326,34 +328,42 @@ def _parse_members(file: Path) -> list[Member]:
     from harvester.catalogue.members import Member
 
     try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("members", [])
+        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("members")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
-    known = {"slug", "base_url", "name", "sets", "prefixes", "fulltext"}
-    found = []
+    if not isinstance(entries, list) or not entries:
+        raise ConfigError(f"{file} lists no [[members]]")
+    found: dict[str, Member] = {}
+    entry: Any
     for number, entry in enumerate(entries, 1):
         where = f"{file}, member {number}"
         if not isinstance(entry, dict) or not {"slug", "base_url"} <= entry.keys():
             raise ConfigError(f"{where}: `slug` and `base_url` are needed")
-        if entry.keys() - known:
-            raise ConfigError(f"{where}: unknown {', '.join(sorted(entry.keys() - known))}; known: {sorted(known)}")
-        texts = [entry["slug"], entry["base_url"], entry.get("name", "")]
-        several = [*entry.get("sets", []), *entry.get("prefixes", [])]
-        if not all(isinstance(text, str) for text in texts + several):
-            raise ConfigError(f"{where}: slug, base_url and name are texts; sets and prefixes are lists of texts")
-        found.append(
-            Member(
-                slug=entry["slug"],
-                name=entry.get("name") or entry["slug"],
-                base_url=entry["base_url"],
-                prefixes=tuple(entry.get("prefixes", ("oai_dc",))),
-                sets=tuple(entry.get("sets", ())),
-                fulltext=bool(entry.get("fulltext", True)),
-            )
-        )
-    if not found:
-        raise ConfigError(f"{file} lists no [[members]]")
-    return found
+        if unknown := sorted(entry.keys() - _MEMBER_TYPES):
+            raise ConfigError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(_MEMBER_TYPES)}")
+        for name, value in entry.items():
+            kind, words = _MEMBER_TYPES[name]
+            if not isinstance(value, kind) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
+                raise ConfigError(f"{where}: `{name}` must be {words}")
+        several = {name: tuple(entry[name]) for name in ("sets", "prefixes") if name in entry}
+        try:
+            member = Member(**{"name": entry["slug"]} | entry | several)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+        if member.slug in found:
+            raise ConfigError(f"{where}: {member.slug!r} is listed twice")
+        found[member.slug] = member
+    return list(found.values())
+
+
+_MEMBER_TYPES: dict[str, tuple[type, str]] = {
+    "slug": (str, "a text"),
+    "base_url": (str, "a text"),
+    "name": (str, "a text"),
+    "sets": (list, "a list of texts"),
+    "prefixes": (list, "a list of texts"),
+    "fulltext": (bool, "true or false"),
+}
 
 
 @contextmanager

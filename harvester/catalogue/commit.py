@@ -272,19 +272,21 @@ class _PageCommit:
         for arrival, row in known:
             key = {"key_id": row.id, "key_prefix": self.prefix}
             stamp = {"key_id": row.id, "new_source": arrival.datestamp, "new_datestamp": self.datestamp}
-            if arrival.deleted:
-                if row.hash is not None and not row.form_deleted:
-                    gone.append({**key, "new_page": page_id})
-                    stamped.append({**stamp, "was_deleted": row.deleted})
-            elif row.hash is None:
+            if arrival.deleted and row.hash is not None and not row.form_deleted:
+                gone.append({**key, "new_page": page_id})
+                stamped.append({**stamp, "was_deleted": row.deleted})
+            elif not arrival.deleted and row.hash is None:
                 new_forms.append(self._form_row(row.id, arrival, page_id))
                 stamped.append({**stamp, "was_deleted": row.deleted})
-            elif row.form_deleted or row.hash != arrival.hash:
+            elif not arrival.deleted and (row.form_deleted or row.hash != arrival.hash):
                 form = self._form_row(row.id, arrival, page_id)
                 payloads.append({**key, **{f"new_{name}": value for name, value in form.items()}})
                 stamped.append({**stamp, "was_deleted": row.deleted})
-            elif row.source_datestamp != arrival.datestamp or row.set_specs != arrival.set_specs:
-                quiet.append({**key, "new_source": arrival.datestamp, "new_set_specs": arrival.set_specs})
+            else:
+                # Deleted headers carry no sets (EPrints): the last known ones stay.
+                set_specs = row.set_specs if arrival.deleted else arrival.set_specs
+                if (row.source_datestamp, row.set_specs) != (arrival.datestamp, set_specs):
+                    quiet.append({**key, "new_source": arrival.datestamp, "new_set_specs": set_specs})
         if new_forms:
             self._insert(forms, new_forms)
         if payloads:

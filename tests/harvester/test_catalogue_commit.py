@@ -131,7 +131,7 @@ def test_a_record_s_life(run: Run, clock_: Clock) -> None:
         (live("x", datestamp="2025"), Counts(unchanged=1), (1001, False, "one")),
         (live("x", "two"), Counts(changed=1), (1004, False, "two")),
         (gone("x"), Counts(deleted=1), (1005, True, "two")),
-        (gone("x"), Counts(unchanged=1), (1005, True, "two")),
+        (gone("x", "2026"), Counts(unchanged=1), (1005, True, "two")),
         (live("x", "two"), Counts(changed=1), (1007, False, "two")),
         (gone("x"), Counts(deleted=1), (1008, True, "two")),
         (live("x", "three"), Counts(changed=1), (1009, False, "three")),
@@ -148,7 +148,7 @@ def test_a_record_s_life(run: Run, clock_: Clock) -> None:
         ids.add(record.id)
         text = record.forms[0].xml.decode()[3:-4]
         assert (record.datestamp, record.deleted, text) == expected
-        assert (record.added, record.source_datestamp) == (1001, arrival.header.datestamp or record.source_datestamp)
+        assert (record.added, record.source_datestamp) == (1001, arrival.header.datestamp)
     assert ids == {encode_public_id(make_public_id("a", "x"))}
 
 
@@ -232,6 +232,16 @@ def test_one_page_may_change_delete_and_revive_at_once(run: Run) -> None:
     assert run.commit(live("a", "two"), gone("b"), live("c")) == Counts(changed=2, deleted=1)
     assert run.commit(gone("b"), gone("a"), live("c", "two")) == Counts(changed=1, deleted=1, unchanged=1)
     assert {r.identifier: r.deleted for r in iter_records(run.catalogue)} == {"a": True, "b": True, "c": False}
+
+
+def test_new_datestamps_of_the_source_alone_change_nothing_else(run: Run) -> None:
+    run.commit(live("a"), live("b"), live("c"))
+    run.commit(gone("c"))
+    assert run.commit(live("a", datestamp="2025"), gone("c", "2026"), live("b", datestamp="2027")) == Counts(
+        unchanged=3
+    )
+    found = {r.identifier: (r.source_datestamp, r.deleted) for r in iter_records(run.catalogue)}
+    assert found == {"a": ("2025", False), "b": ("2027", False), "c": ("2026", True)}
 
 
 def test_one_identifier_in_two_members_is_two_records(run: Run) -> None:

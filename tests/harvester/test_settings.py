@@ -39,7 +39,7 @@ def test_the_environment_wins_over_the_file(in_empty_folder: Path, monkeypatch: 
 def test_settings_do_not_change_and_show_no_secret() -> None:
     settings = load_settings(secret_key="hidden")
     with pytest.raises(ValidationError):
-        settings.max_wait = 1  # type: ignore[misc]  # that is the point
+        settings.max_wait = 1
     assert "hidden" not in repr(settings)
     assert settings.get_secret_key() == "hidden"
 
