@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 
 from bench.figures import Figure, Report, medians, say
 from bench.provider import LATENCY, RECORDS
@@ -21,6 +22,7 @@ _GROWTH = 4
 class _Harvest:
     records: int
     seconds: float
+    processor: float
     memory: float
 
     @property
@@ -41,7 +43,8 @@ def measure(*, quick: bool) -> Report:
 
         ours, sickles = medians(rounds, lambda: speed("lumbung"), lambda: speed("sickle"))
         large = _harvest("lumbung", port, members, pages * _GROWTH)
-    total = members * pages * RECORDS
+    answers = members * pages
+    total = answers * RECORDS
     assert {run.records for runs in harvests.values() for run in runs} == {total}
     memory = max(run.memory for run in harvests["lumbung"])
     return Report(
@@ -53,6 +56,14 @@ def measure(*, quick: bool) -> Report:
             Figure("Lumbung against sickle", ours / sickles, "x", at_least=1.5),
             Figure("Lumbung", ours, "records/s"),
             Figure("sickle", sickles, "records/s"),
+            *(
+                Figure(
+                    f"{name}: processor time of a page",
+                    median(run.processor for run in runs) * 1000 / answers,
+                    "ms",
+                )
+                for name, runs in harvests.items()
+            ),
             Figure("peak memory of the harvesting process", memory, "MB", at_most=200),
             Figure(f"peak memory at {_GROWTH} times as many records", large.memory, "MB", at_most=200),
             Figure("memory per further record", (large.memory - memory) * 1e6 / (large.records - total), "bytes"),

@@ -32,7 +32,7 @@ _PAGE = 100
 
 def measure(*, quick: bool) -> Report:
     """Documents a second of both, with and without analysis, and works a second of the whole way."""
-    count, rounds = (4_000, 1) if quick else (40_000, 3)
+    count, rounds = (4_000, 1) if quick else (20_000, 3)
     documents = list(iter_documents(count))
     ready = {document.id: (project(document), pack(document)) for document in documents}
     with tempfile.TemporaryDirectory(prefix="lumbung-bench-") as folder:
@@ -43,7 +43,7 @@ def measure(*, quick: bool) -> Report:
             lambda: count / _write(place / "analysed", documents, nullcontext()),
             lambda: count / _write_bare(place / "bare", list(ready.values())),
         )
-        kind, records = read_or_make(count // 2)
+        kind, records = read_or_make(count)
         whole = medians(rounds, _whole_way(place, records))[0]
     return Report(
         f"`EmbeddedEngine.write` of {count:,} documents in commits of {_AT_ONCE:,}, against a bare tantivy writer "
