@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 # Crockford's base 32: no i, l, o, u, so that an id can be read aloud and never spells a word.
@@ -30,6 +31,7 @@ def make_public_id(slug: str, identifier: str, salt: int = 0) -> int:
     return stem << _TAIL_BITS | int(tail[0])
 
 
+@lru_cache(maxsize=1024)
 def _hash(text: str, bits: int) -> int:
     return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big") >> (64 - bits)
 
