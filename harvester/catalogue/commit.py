@@ -18,7 +18,7 @@ from harvester.catalogue.harvests import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
 from harvester.catalogue.records import ABOUT_SEPARATOR
-from harvester.catalogue.tables import forms, harvests, lists, pages, problems, records
+from harvester.catalogue.tables import forms, harvests, lists, members, pages, problems, records
 from harvester.datestamps import format_datestamp, response_moment
 from harvester.errors import CatalogueError, HarvestSupersededError
 from harvester.oai.page import Page, Record
@@ -177,6 +177,7 @@ class _PageCommit:
         self.prefix = prefix
         self.datestamp = take_datestamp(connection, now)
         self.salts = salts
+        self.revived = 0  # of the changed ones: records that were tombstones
 
     def store(
         self, arrivals: Sequence[_Arrival], page: Page, harvest_id: int, list_id: int, fetched: Fetched
@@ -196,6 +197,7 @@ class _PageCommit:
                 new.append(arrival)
         self._add(new, page_id)
         changed, deleted = self._change(known, page_id)
+        _count_live(self.connection, self.member, len(new) + self.revived - deleted, deleted - self.revived)
         if page.failed:
             self.connection.execute(
                 insert(problems),
@@ -308,7 +310,9 @@ class _PageCommit:
         deleted = 0
         for row in stamped:
             row["new_deleted"] = row["key_id"] not in live
-            deleted += row["new_deleted"] > row.pop("was_deleted")
+            was_deleted = row.pop("was_deleted")
+            deleted += row["new_deleted"] > was_deleted
+            self.revived += was_deleted > row["new_deleted"]
         self.connection.execute(_STAMP_RECORD, stamped)
         return len(stamped) - deleted, deleted
 
@@ -428,6 +432,20 @@ def _count_page(connection: Connection, harvest_id: int, counts: Counts) -> None
         raise HarvestSupersededError(SUPERSEDED)
 
 
+_COUNT_LIVE = (
+    update(members)
+    .where(members.c.id == bindparam("this_member"))
+    .values(live=members.c.live + bindparam("more_live"), tombstones=members.c.tombstones + bindparam("more_dead"))
+)
+
+
+def _count_live(connection: Connection, member: Member, live: int, tombstones: int) -> None:
+    """The member has so many more live records, and so many more tombstones; both may be negative."""
+    if live or tombstones:
+        more = {"this_member": member.id, "more_live": live, "more_dead": tombstones}
+        connection.execute(_COUNT_LIVE, more)
+
+
 def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> int:
     """Every live record of the member is a tombstone with a new datestamp; how many there were."""
     total = 0
@@ -443,4 +461,5 @@ def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> i
             these = records.c.id.in_(numbers)
             connection.execute(update(records).where(these).values(deleted=True, datestamp=datestamp))
             connection.execute(update(forms).where(forms.c.record_id.in_(numbers)).values(deleted=True))
+            _count_live(connection, member, -len(numbers), len(numbers))
             total += len(numbers)

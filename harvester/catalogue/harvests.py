@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from harvester.catalogue.members import Member
-from harvester.catalogue.tables import harvests, lists, members, pages, problems, records
+from harvester.catalogue.tables import harvests, lists, members, pages, problems
 from harvester.errors import HarvestSupersededError
 
 Outcome = Literal["complete", "complete-with-failures", "nothing-new", "incomplete", "failed"]
@@ -197,19 +197,13 @@ def get_status(connection: Connection, member: Member) -> MemberStatus:
     newest = select(harvests).where(this).order_by(harvests.c.id.desc()).limit(1)
     attempt = connection.execute(newest).one_or_none()
     success = connection.execute(newest.where(harvests.c.outcome.in_(SUCCESSES))).one_or_none()
-    counts: dict[bool, int] = dict(
-        connection.execute(
-            select(records.c.deleted, func.count()).where(records.c.member_id == member.id).group_by(records.c.deleted)
-        )
-        .tuples()
-        .all()
-    )
+    counts = connection.execute(select(members.c.live, members.c.tombstones).where(members.c.id == member.id)).one()
     return MemberStatus(
         member=member,
         last_attempt=_run(attempt) if attempt else None,
         last_success=_run(success) if success else None,
-        records=counts.get(False, 0),
-        deleted=counts.get(True, 0),
+        records=counts.live,
+        deleted=counts.tombstones,
     )
 
 

@@ -51,6 +51,9 @@ members = Table(
     Column("fulltext", Boolean, nullable=False),
     Column("added_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
+    # Counted with each commit: a catalogue of millions is not read to show a status.
+    Column("live", BigInteger, nullable=False, default=0),
+    Column("tombstones", BigInteger, nullable=False, default=0),
 )
 
 # One list = one metadata prefix and one set of a member: its watermark, and how far an unfinished pass came.

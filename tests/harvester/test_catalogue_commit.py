@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, insert, select, update
 
@@ -21,6 +21,7 @@ from harvester.catalogue.harvests import (
     finish_pass,
     get_lists,
     get_run,
+    get_status,
     list_problems,
     start_pass,
 )
@@ -457,6 +458,31 @@ def test_deleting_a_member_s_records_makes_tombstones_in_batches(run: Run, clock
     assert found.pop("kept") == (False, 1000)
     assert found.pop("x0") == (True, 1000)
     assert set(found.values()) == {(True, 5000)}
+
+
+@given(
+    kinds=st.lists(
+        st.lists(st.tuples(st.sampled_from("abcd"), st.booleans(), st.sampled_from(["oai_dc", "marc"])), max_size=5),
+        max_size=6,
+    )
+)
+@settings(max_examples=25, deadline=None)
+def test_a_member_s_counters_are_what_a_count_would_say(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[list[tuple[str, bool, str]]]
+) -> None:
+    catalogue = open_catalogue(f"sqlite:///{tmp_path_factory.mktemp('counted') / 'c.sqlite'}")
+    run = begin(catalogue, "a")
+    for number, kind in enumerate(kinds):
+        for prefix in ("oai_dc", "marc"):
+            arrived = [live(n, str(number)) if alive else gone(n) for n, alive, form in kind if form == prefix]
+            run.commit(*arrived, prefix=prefix)
+    if len(kinds) > 4:
+        delete_records(catalogue, run.member, batch=2)
+    with catalogue.read() as connection:
+        status = get_status(connection, run.member)
+        rows = connection.execute(select(records.c.deleted)).scalars().all()
+    catalogue.close()
+    assert (status.records, status.deleted) == (rows.count(False), rows.count(True))
 
 
 def test_records_are_walked_in_batches_in_the_order_of_their_numbers(run: Run) -> None:

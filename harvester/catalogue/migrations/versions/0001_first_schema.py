@@ -58,6 +58,8 @@ def upgrade() -> None:
         sa.Column("fulltext", sa.Boolean(), nullable=False),
         sa.Column("added_at", sa.BigInteger(), nullable=False),
         sa.Column("removed_at", sa.BigInteger(), nullable=True),
+        sa.Column("live", sa.BigInteger(), nullable=False),
+        sa.Column("tombstones", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_members")),
         sa.UniqueConstraint("slug", name=op.f("uq_members_slug")),
     )
