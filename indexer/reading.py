@@ -18,7 +18,7 @@ from indexer.document import Document
 from indexer.unite import document_of_record
 from indexer.works import match_keys
 
-_MANY = 10_000  # records; below that, starting processes takes longer than they save
+_MANY = 50_000  # records; below that, starting processes takes longer than they save
 _PROCESSES = 2
 _CHUNK = 125
 

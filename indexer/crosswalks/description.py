@@ -105,7 +105,7 @@ def _guess(text: str) -> str | None:
     of its time."""
     words = text[:800].lower().split()
     (few, _), (many, code) = sorted((sum(map(common.__contains__, words)), code) for code, common in _COMMON.items())
-    return code if many >= 6 and few * 8 <= many else guess(text)
+    return code if many >= 3 and few * 8 <= many else guess(text)
 
 
 def _tagged(value: _Value) -> Text:
