@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 
@@ -41,18 +45,23 @@ def fetch_json(url: str) -> Any:
     return json.loads(body)
 
 
-def wait_until_open(url: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
-    """The address answers; the process that should do so still runs."""
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+    """It is so, and the process still ran until then."""
     deadline = monotonic() + seconds
-    while True:
+    while not condition():
+        assert monotonic() < deadline, f"nothing within {seconds} seconds"
         try:
-            fetch(url)
-        except URLError:
-            assert process.poll() is None, f"it ended with {process.returncode} before {url} opened"
-            assert monotonic() < deadline, f"{url} did not open within {seconds} seconds"
-            try:
-                process.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-        else:
-            return
+            raise AssertionError(f"it ended with {process.wait(0.01)}")
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def end_group(process: subprocess.Popen[str], number: signal.Signals, seconds: float = 15) -> int:
+    """The exit status after one such signal to all of its processes, as a terminal's Ctrl-C sends it; none is left."""
+    os.killpg(process.pid, number)
+    try:
+        return process.wait(seconds)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from subprocess import DEVNULL, TimeoutExpired
+from subprocess import DEVNULL
 from typing import NamedTuple
 
 import pytest
 from installation import Installation
+from ports import wait_until
 
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.harvests import Run, list_runs
@@ -87,12 +88,7 @@ def read_theses(file: Path) -> SampleRepository:
 def kill_in_the_middle(here: Installation, server: SampleServer) -> None:
     """A harvest has been killed without warning after about half of the pages."""
     process = here.start("harvest", stdout=DEVNULL, stderr=DEVNULL)
-    while server.requests < RECORDS // PAGE // 2:
-        try:
-            process.wait(0.01)
-        except TimeoutExpired:
-            continue
-        raise AssertionError("the harvest ended before it could be killed")
+    wait_until(lambda: server.requests >= RECORDS // PAGE // 2, process)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
 

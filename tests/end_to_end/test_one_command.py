@@ -14,7 +14,7 @@ from time import monotonic
 
 import pytest
 from installation import Installation
-from ports import fetch_json, free_port, is_open
+from ports import fetch_json, free_port, is_open, wait_until
 
 from harvester.samples.provider import serve
 from harvester.samples.repository import SampleRecord, SampleRepository
@@ -116,8 +116,7 @@ def test_a_signal_before_the_site_is_open_ends_everything_too(network: Network, 
     network.process = network.installation.start(
         "up", "--sample-members", "--port", str(network.port), "--samples-port", str(network.samples_port), stdout=PIPE
     )
-    while not is_open(network.samples_port):
-        assert network.process.poll() is None
+    wait_until(lambda: is_open(network.samples_port), network.process)
     assert network.end(number) != 0
     assert not network.children()
     assert not is_open(network.port)
@@ -131,8 +130,7 @@ def test_a_signal_during_the_first_harvest_ends_it_and_opens_no_site(network: Ne
     with serve([repository], latency=0.1) as server:
         network.installation.run("members", "add", "slow", server.url_of("slow"))
         network.process = network.installation.start("up", "--port", str(network.port))
-        while server.requests < 3:
-            assert network.process.poll() is None
+        wait_until(lambda: server.requests >= 3, network.process)
         assert network.end(number) != 0
     assert not network.children()
     assert not is_open(network.port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -252,6 +253,14 @@ def test_the_index_counts_each_members_works(harvested: Harvested, engine: Engin
     expected = {slug: len({r.work for r in of.values()}) for slug, of in records_of(harvested.catalogue).items()}
     assert {bucket.value: bucket.count for bucket in found.facets["member"]} == expected
     assert found.total == engine.count()
+
+
+def test_no_work_of_the_material_has_an_absurd_year(engine: Engine) -> None:
+    found = engine.search(SearchRequest(facets=("year",), size=1))
+    years = {int(bucket.value): bucket.count for bucket in found.facets["year"]}
+    assert min(years) >= 1000
+    assert max(years) <= datetime.now(UTC).year
+    assert sum(years.values()) > 0.9 * found.total
 
 
 def test_a_title_as_pasted_finds_its_record_first_at_every_host(harvested: Harvested, engine: Engine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from installation import Installation
-from ports import fetch, fetch_json, free_port, is_open, wait_until_open
+from ports import end_group, fetch, fetch_json, free_port, is_open, wait_until
 
 from harvester.samples.entries import Entry, get_entries
 from harvester.settings import Settings
@@ -48,8 +47,7 @@ def network(installation: Callable[..., Installation]) -> Iterator[Network]:
         yield Network(here, port, runs, engine)
         engine.close()
     finally:
-        os.killpg(samples.pid, signal.SIGTERM)
-        samples.wait(10)
+        end_group(samples, signal.SIGTERM)
         samples.stdout.close()
 
 
@@ -139,7 +137,7 @@ def test_a_served_site_answers_readers_and_programs(network: Network) -> None:
     site = network.installation.start("serve", "--port", str(port), stdout=DEVNULL)
     base = f"http://127.0.0.1:{port}"
     try:
-        wait_until_open(f"{base}/healthz", site)
+        wait_until(lambda: is_open(port), site)
         assert fetch_json(f"{base}/healthz")["status"] == "ok"
         entry = live_entries()["tirta-samudra"][0]
         hit = fetch_json(f"{base}/api/search?q={quote(entry.title)}")["hits"][0]
@@ -158,6 +156,5 @@ def test_a_served_site_answers_readers_and_programs(network: Network) -> None:
             assert entry.title.split()[0].encode() in body
         assert fetch(f"{base}/record/000000000000")[0] == 404
     finally:
-        os.killpg(site.pid, signal.SIGINT)
-        site.wait(15)
+        end_group(site, signal.SIGINT)
     assert not is_open(port)
