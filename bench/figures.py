@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -94,6 +95,12 @@ def peak_memory() -> float:
     # Not getrusage: a child inherits its parent's maximum there.
     text = Path("/proc/self/status").read_text(encoding="ascii")
     return int(text.partition("VmHWM:")[2].split()[0]) / 1000
+
+
+def processor_time() -> float:
+    """Seconds that this process and its ended children have worked."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def section(name: str, report: Report, load: float, *, quick: bool = False) -> str:

@@ -19,6 +19,7 @@ from bench.material import SHARED, iter_documents, prepared
 from indexer.engine.compile import Compiler
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.schema import schema_checksum
+from indexer.engine.store import open_index
 from indexer.parser import parse_query
 from indexer.query import Facet, SearchRequest
 
@@ -111,8 +112,7 @@ def _times(
 def _bare(folder: Path) -> Callable[[SearchRequest], object]:
     """A search of the compiled query and nothing else."""
     (build,) = folder.glob("*-*/")
-    index = tantivy.Index.open(str(build))
-    index.register_tokenizer("stream", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
+    index = open_index(build)
     searcher = index.searcher()
     compiler = Compiler(index.schema, searcher)
     compiled: dict[SearchRequest, tantivy.Query] = {}
