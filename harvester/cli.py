@@ -271,6 +271,14 @@ def register_samples(host: str, port: int) -> None:
         import_members(connection, found, catalogue.now())
 
 
+def has_members() -> bool:
+    """True where at least one member is registered."""
+    from harvester.catalogue.members import list_members
+
+    with _opened_catalogue() as catalogue, catalogue.read() as connection:
+        return bool(list_members(connection))
+
+
 def run_json(slug: str, run: Run) -> dict[str, Any]:
     """A run as `harvest --json` prints it."""
     counts = {name: getattr(run, name) for name in _COUNTS}

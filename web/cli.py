@@ -131,6 +131,8 @@ def serve(host: str, port: int, workers: int) -> None:
         interface=Interfaces.WSGI,
         workers=workers,
         blocking_threads=8,
+        # A Ctrl-C reaches the workers twice, by the terminal and by their parent; granian 2.8 can wait for ever then.
+        workers_kill_timeout=2,
         log_enabled=False,
     ).serve()
 
@@ -146,36 +148,40 @@ def up(host: str, port: int, sample_members: bool, samples_port: int) -> None:
     The site opens at once where there is an index from before, and after the first harvest where there
     is none.
     """
-    from indexer.cli import index_now
-
-    from harvester.cli import harvest_now, register_samples
+    from harvester.cli import harvest_now, has_members, register_samples
     from harvester.settings import load_settings
+    from indexer.cli import index_now
 
     settings = load_settings()
     check_port(host, port)
-    address = f"http://{host}:{port}"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the children must not outlive us
     with ExitStack() as stack:
+        site: subprocess.Popen[bytes] | None = None
+        if settings.index_path.is_dir():
+            site = _start(stack, "serve", "--host", host, "--port", str(port))
         if sample_members:
             check_port(host, samples_port)
             _start(stack, "sample-members", "--host", host, "--port", str(samples_port))
-            _wait_until_open(f"http://{host}:{samples_port}/")
             register_samples(host, samples_port)
-        site: subprocess.Popen[bytes] | None = None
-        if settings.index_path.is_dir():
-            site = _start_site(stack, host, port)
-        harvest_now()
-        index_now()
-        site = site or _start_site(stack, host, port)
-        click.echo(f"\nLumbung is open at {address}   (Ctrl-C stops it)")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+            _wait_until_open(f"http://{host}:{samples_port}/")
+        if site:
+            _say_open(host, port)
+        if has_members():
+            harvest_now()
+            index_now()
+        else:
+            click.echo("there are no members yet; `lumbung members add SLUG BASE_URL` adds one", err=True)
+        if not site:
+            site = _start(stack, "serve", "--host", host, "--port", str(port))
+            _say_open(host, port)
         code = site.wait()
     raise LumbungError(f"the site has stopped by itself (exit status {code}); `lumbung serve` shows why")
 
 
-def _start_site(stack: ExitStack, host: str, port: int) -> subprocess.Popen[bytes]:
-    site = _start(stack, "serve", "--host", host, "--port", str(port))
+def _say_open(host: str, port: int) -> None:
+    """The address is on stdout as soon as the site answers there."""
     _wait_until_open(f"http://{host}:{port}/healthz")
-    return site
+    click.echo(f"\nLumbung is open at http://{host}:{port}   (Ctrl-C stops it)\n")
 
 
 def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
