@@ -33,7 +33,7 @@ _PAGE = 100
 
 def measure(*, quick: bool) -> Report:
     """Documents a second of both, with and without analysis, and works a second of the whole way."""
-    count, rounds = (4_000, 1) if quick else (20_000, 3)
+    count, rounds = (4_000, 1) if quick else (20_000, 5)
     documents = list(iter_documents(count))
     ready = {document.id: (project(document), pack(document)) for document in documents}
     with tempfile.TemporaryDirectory(prefix="lumbung-bench-") as folder:
