@@ -191,8 +191,9 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
     from harvester.archive import open_archive
     from harvester.catalogue.harvests import SUCCESSES
     from harvester.catalogue.members import get_member, list_members
-    from harvester.harvest import HarvestContext, harvest_members
+    from harvester.harvest import HarvestContext
     from harvester.progress import HarvestDisplay
+    from harvester.side_by_side import harvest_members
 
     settings = load_settings()
     archive = open_archive(settings.archive_url)
@@ -207,7 +208,7 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
             raise ConfigError("there are no members yet; `lumbung members add SLUG BASE_URL` adds one")
         outcomes = []
         with _graceful_stop() as stop, HarvestDisplay(chosen) as display:
-            context = HarvestContext(settings, catalogue, archive, stop, display.update)
+            context = HarvestContext(settings, catalogue, archive, stop, display.update, _is_verbose())
             for member, run in harvest_members(context, chosen, full=full, at_once=at_once):
                 outcomes.append(run.outcome)
                 if as_json:
@@ -269,6 +270,10 @@ def register_samples(host: str, port: int) -> None:
     found = [Member(each.slug, each.name, base + each.path) for each in sample_repositories(base)]
     with _opened_catalogue() as catalogue, catalogue.write() as connection:
         import_members(connection, found, catalogue.now())
+
+
+def _is_verbose() -> bool:
+    return bool(click.get_current_context().find_root().params.get("verbose"))
 
 
 def has_members() -> bool:

@@ -8,8 +8,7 @@ its watermark move. Spec: 3.5, [harv 3].
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -55,7 +54,6 @@ from harvester.oai.client import Client, PageResponse
 from harvester.oai.transport import Answer, Transport
 from harvester.settings import Settings
 
-HOSTS_AT_ONCE = 16
 _STOPPED = "stopped by the operator; the next harvest goes on from here"
 # Answers that say nothing about the token they were asked with.
 _NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
@@ -74,56 +72,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class HarvestContext:
-    """What every member's harvest shares."""
+    """What every member's harvest shares. `verbose` says that each step is logged."""
 
     settings: Settings
     catalogue: Catalogue
     archive: Archive
     stop: threading.Event = field(default_factory=threading.Event)
     report: Callable[[Progress], None] = lambda _progress: None
-
-
-def harvest_members(
-    context: HarvestContext, members: Iterable[Member], *, full: bool = False, at_once: int = HOSTS_AT_ONCE
-) -> Iterator[tuple[Member, Run]]:
-    """Each member with its ended run, in the order in which they end.
-
-    Members of different hosts are harvested side by side, `at_once` hosts at a time; those of one host in
-    turn. What one member does never stops the others.
-    """
-    by_host: dict[str, list[Member]] = {}
-    for member in members:
-        by_host.setdefault(member.host, []).append(member)
-    ended: list[tuple[Member, Run]] = []
-    guard = threading.Condition()
-
-    def harvest_host(of_host: list[Member]) -> None:
-        for member in of_host:
-            if context.stop.is_set():
-                return
-            run = harvest_member(context, member, full=full)
-            with guard:
-                ended.append((member, run))
-                guard.notify()
-
-    with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="harvest") as pool:
-        futures = [pool.submit(harvest_host, of_host) for of_host in by_host.values()]
-        for future in futures:
-            future.add_done_callback(lambda _future: _notify(guard))
-        while True:
-            with guard:
-                guard.wait_for(lambda: ended or all(future.done() for future in futures))
-                ready, ended[:] = ended[:], []
-            yield from ready
-            if not ready:
-                break
-        for future in as_completed(futures):
-            future.result()  # an error of our own, never of a member: it must be seen
-
-
-def _notify(guard: threading.Condition) -> None:
-    with guard:
-        guard.notify()
+    verbose: bool = False
 
 
 def harvest_member(context: HarvestContext, member: Member, *, full: bool = False) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -67,23 +66,9 @@ def lumbung(verbose: bool) -> None:
     State is kept in ./lumbung-data (LUMBUNG_HOME); settings are read from ./lumbung.toml and from the
     environment. `lumbung COMMAND --help` explains each command.
     """
+    from harvester.logs import set_up_logging
+
     set_up_logging(verbose=verbose)
-
-
-def set_up_logging(*, verbose: bool) -> None:
-    """Logs go to stderr: warnings, or every step."""
-    import structlog
-
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose else logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-    )
 
 
 def main() -> None:

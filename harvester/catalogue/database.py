@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -25,8 +26,8 @@ class Catalogue:
     def __init__(self, engine: Engine, now: Callable[[], float] = time) -> None:
         self.engine = engine
         self._now = now
-        # SQLite lets waiting writers poll; within one process a lock hands over at once and in turn.
-        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        sqlite = engine.dialect.name == "sqlite" and engine.url.database
+        self._writer = _WriterLock(Path(f"{engine.url.database}-writer")) if sqlite else nullcontext()
 
     def now(self) -> int:
         """The present second of this installation's clock."""
@@ -60,6 +61,31 @@ class Catalogue:
     def close(self) -> None:
         """Every pooled connection is closed."""
         self.engine.dispose()
+        if isinstance(self._writer, _WriterLock):
+            self._writer.close()
+
+
+class _WriterLock:
+    """Lets one writer in at a time, of this machine's processes and threads.
+
+    SQLite alone lets waiting writers sleep and try again, for up to 100 ms though the lock has long been free.
+    A dead process's lock is free.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._threads = threading.Lock()
+        self._file = path.open("ab")
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._threads.release()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def open_catalogue(url: str, now: Callable[[], float] = time) -> Catalogue:
@@ -122,7 +148,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # a commit is on the disk before it is acknowledged
         "foreign_keys=ON",
-        "cache_size=-65536",
+        "cache_size=-32768",
         "wal_autocheckpoint=10000",  # pages: 40 MB between two checkpoints, each of which waits for the disk
         "temp_store=MEMORY",
     ):

@@ -151,7 +151,6 @@ forms = Table(
     Column("set_specs", Text, nullable=False),  # one a line
     Column("xml", LargeBinary),  # zstd
     Column("abouts", LargeBinary),  # zstd, the containers' payloads apart by NUL
-    sqlite_with_rowid=False,  # the key is the table: one tree to write instead of two
 )
 
 # What joins records of different members into one work, and which works an index must look at again.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import requests
 
@@ -55,6 +56,7 @@ class Transport:
         self._session.headers.update({"User-Agent": user_agent, "Accept": _ACCEPT})
         if from_email:
             self._session.headers["From"] = from_email
+        self._surroundings: dict[str, Any] = {}
         self.requests = 0
         self.bytes = 0
 
@@ -97,8 +99,13 @@ class Transport:
         self.requests += 1
         fetched_at = int(time.time())
         deadline = time.monotonic() + MAX_SECONDS
+        if not self._surroundings:
+            # Proxies and certificates of the environment: requests would read them again for each request,
+            # which costs as much as the request itself.
+            self._surroundings = dict(self._session.merge_environment_settings(url, {}, True, None, None))
+            self._session.trust_env = False
         with self._session.get(
-            url, params=parameters, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
+            url, params=parameters, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), **self._surroundings
         ) as response:
             chunks = []
             size = 0

@@ -203,9 +203,7 @@ def write_slims(entry: Entry, site: str) -> SampleRecord:
         *_each("relation", f"{site}/images/docs/sampul_{entry.n}.jpg" if entry.kind == "book" else ""),
         *_each("relation", *(f"{site}/repository/{entry.n}_{i}.pdf" for i in range(1, entry.files + 1))),
     ]
-    return SampleRecord(
-        f"oai:slims/{entry.n}", entry.updated[:10], (), tuple(dc), entry.deleted, f"/wanasari/{path}"
-    )
+    return SampleRecord(f"oai:slims/{entry.n}", entry.updated[:10], (), tuple(dc), entry.deleted, f"/wanasari/{path}")
 
 
 def _each(element: str, *texts: str, language: str | None = None) -> list[DcValue]:

@@ -19,9 +19,10 @@ from harvester.catalogue.members import Member, add_member, get_member, import_m
 from harvester.catalogue.records import CataloguedRecord, iter_records
 from harvester.catalogue.tables import harvests, pages
 from harvester.errors import ArchiveError
-from harvester.harvest import HarvestContext, Progress, harvest_member, harvest_members
+from harvester.harvest import HarvestContext, Progress, harvest_member
 from harvester.oai import client
 from harvester.settings import load_settings
+from harvester.side_by_side import harvest_members
 
 HTML = Fault(body=b"<!DOCTYPE html><p>Database error<br>")
 

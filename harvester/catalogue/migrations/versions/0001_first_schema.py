@@ -38,7 +38,6 @@ def upgrade() -> None:
         sa.Column("xml", sa.LargeBinary(), nullable=True),
         sa.Column("abouts", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("record_id", "prefix", name=op.f("pk_forms")),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "match_keys",

@@ -1,0 +1,185 @@
+"""Many members at once: hosts side by side, the members of one host in turn, on two processors where that pays."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized
+from queue import SimpleQueue
+from typing import TypeAlias, cast
+
+import structlog
+
+from harvester.archive import open_archive
+from harvester.catalogue import open_catalogue
+from harvester.catalogue.harvests import Run
+from harvester.catalogue.members import Member
+from harvester.errors import LumbungError
+from harvester.harvest import HarvestContext, Progress, harvest_member
+from harvester.logs import set_up_logging
+from harvester.settings import Settings
+
+HOSTS_AT_ONCE = 16
+# Python runs one thread at a time, and a page costs it several milliseconds: a second process helps as soon
+# as there are more hosts than pay for its start (0.6 s).
+_HOSTS_FOR_TWO = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A worker has nothing more to do, or died of an error of our own."""
+
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What the other process is given. `sender` takes what it has to tell."""
+
+    settings: Settings
+    verbose: bool
+    threads: int
+    full: bool
+    stop: threading.Event
+    sender: Connection
+
+
+_Ended: TypeAlias = tuple[Member, Run]
+_Take: TypeAlias = Callable[[], Sequence[Member] | None]
+_Emit: TypeAlias = "Callable[[_Ended | Progress | _Left], None]"
+
+
+def harvest_members(
+    context: HarvestContext, members: Iterable[Member], *, full: bool = False, at_once: int = HOSTS_AT_ONCE
+) -> Iterator[_Ended]:
+    """Each member with its ended run, in the order in which they end.
+
+    Members of different hosts are harvested side by side, `at_once` hosts at a time; those of one host in
+    turn. What one member does never stops the others.
+
+    Raises:
+        LumbungError: an error of our own, after all others have ended.
+    """
+    by_host: dict[str, list[Member]] = {}
+    for member in members:
+        by_host.setdefault(member.host, []).append(member)
+    hosts = list(by_host.values())
+    at_once = min(at_once, len(hosts))
+    spread = len(hosts) >= _HOSTS_FOR_TWO and at_once > 1 and (os.cpu_count() or 1) > 1
+    share = at_once // 2 if spread else 0
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit the open catalogue
+    counter = spawn.Value("i", 0)
+
+    def take() -> Sequence[Member] | None:
+        return _take(hosts, counter)
+
+    events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
+    workers = [threading.Thread(target=_work, args=(context, take, full, events.put)) for _ in range(at_once - share)]
+    if share:
+        receiver, sender = spawn.Pipe(duplex=False)
+        stop = cast("threading.Event", spawn.Event())  # it has the same methods
+        its = _Share(context.settings, context.verbose, share, full, stop, sender)
+        process = spawn.Process(target=_work_apart, args=(its, hosts, counter), daemon=True)
+        process.start()
+        sender.close()  # so that the other end closes when the process is gone, however it went
+        workers.append(threading.Thread(target=_relay, args=(process, receiver, events.put)))
+        threading.Thread(target=_pass_on, args=(context.stop, stop), daemon=True).start()
+    for worker in workers:
+        worker.start()
+    errors = []
+    working = len(workers)
+    while working:
+        event = events.get()
+        if isinstance(event, _Left):
+            working -= 1
+            errors += [event.error] if event.error else []
+        elif isinstance(event, Progress):
+            context.report(event)
+        else:
+            yield event
+    if errors:
+        raise errors[0]  # never of a member: it must be seen
+
+
+def _pass_on(stop: threading.Event, to: threading.Event) -> None:
+    stop.wait()
+    to.set()
+
+
+def _take(hosts: Sequence[Sequence[Member]], counter: Synchronized[int]) -> Sequence[Member] | None:
+    """The next host's members; None where none is left."""
+    with counter.get_lock():
+        number = counter.value
+        counter.value += 1
+    return hosts[number] if number < len(hosts) else None
+
+
+def _work(context: HarvestContext, take: _Take, full: bool, emit: _Emit) -> None:
+    """One host after the other, until none is left."""
+    try:
+        while of_host := take():
+            for member in of_host:
+                if context.stop.is_set():
+                    break
+                emit((member, harvest_member(context, member, full=full)))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the main thread raises it
+        emit(_Left(error))
+    else:
+        emit(_Left())
+
+
+def _relay(process: BaseProcess, receiver: Connection, emit: _Emit) -> None:
+    """What the other process tells is told here; when it has gone, one worker has left."""
+    try:
+        while True:
+            emit(receiver.recv())
+    except EOFError:
+        process.join()
+    if process.exitcode == 0:
+        emit(_Left())
+    else:
+        emit(_Left(LumbungError("a harvesting process died; `lumbung harvest` goes on where it was")))
+
+
+def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synchronized[int]) -> None:
+    """The other process: threads, a catalogue and an archive of its own, and the same hosts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both of us; `stop` says what it means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    set_up_logging(verbose=share.verbose)
+    sending = threading.Lock()
+
+    def emit(event: _Ended | Progress | _Left) -> None:
+        with sending:
+            share.sender.send(event)
+
+    catalogue = open_catalogue(share.settings.catalogue_url)
+    context = HarvestContext(share.settings, catalogue, open_archive(share.settings.archive_url), share.stop, emit)
+    events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
+    for _ in range(share.threads):
+        arguments = (context, lambda: _take(hosts, counter), share.full, events.put)
+        threading.Thread(target=_work, args=arguments).start()
+    left = 0
+    while left < share.threads:
+        event = events.get()
+        if not isinstance(event, _Left):
+            emit(event)
+            continue
+        left += 1
+        if event.error:
+            structlog.get_logger("harvest").error("a harvest died", exc_info=event.error)
+            raise SystemExit(1)
+    catalogue.close()
+
+
+def _end_with_parent() -> None:
+    """This process ends when the one that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+    os._exit(1)
