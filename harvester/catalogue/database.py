@@ -27,7 +27,7 @@ class Catalogue:
         self.engine = engine
         self._now = now
         sqlite = engine.dialect.name == "sqlite" and engine.url.database
-        self._writer = _WriterLock(Path(f"{engine.url.database}-writer")) if sqlite else nullcontext()
+        self._alone = _WriterLock(Path(f"{engine.url.database}-writer")).held if sqlite else nullcontext
 
     def now(self) -> int:
         """The present second of this installation's clock."""
@@ -51,7 +51,7 @@ class Catalogue:
             CatalogueError: the database cannot be reached or refuses.
         """
         with (
-            self._writer,
+            self._alone(),
             _named_errors(),
             self.engine.connect().execution_options(lumbung_write=True) as connection,
             connection.begin(),
@@ -61,8 +61,6 @@ class Catalogue:
     def close(self) -> None:
         """Every pooled connection is closed."""
         self.engine.dispose()
-        if isinstance(self._writer, _WriterLock):
-            self._writer.close()
 
 
 class _WriterLock:
@@ -73,19 +71,15 @@ class _WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._threads = threading.Lock()
-        self._file = path.open("ab")
 
-    def __enter__(self) -> None:
-        self._threads.acquire()
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-        self._threads.release()
-
-    def close(self) -> None:
-        self._file.close()
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else writes."""
+        with self._threads, _named_errors(), self._path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
 def open_catalogue(url: str, now: Callable[[], float] = time) -> Catalogue:
@@ -167,3 +161,5 @@ def _named_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise CatalogueError(f"the catalogue does not answer: {error.orig}") from error
+    except OSError as error:
+        raise CatalogueError(f"the catalogue cannot be written: {error}") from error
