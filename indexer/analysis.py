@@ -60,6 +60,10 @@ _PATTERNS = {
     (False, False): re.compile(rf"[{_UNSPACED}]|{_LETTERS}"),
     (False, True): re.compile(rf"[{_UNSPACED}]|{_LETTERS}(?:{_JOINT}{_LETTERS})*+"),
 }
+# The same for the words of ASCII texts alone: what is no letter and no digit parts them, but for a joint.
+_NO_JOINT = re.compile(rf"(?<![a-zA-Z0-9])['`]|['`](?![a-zA-Z0-9])|(?!{_JOINT})['`]")
+_PARTED = {code: char.lower() if char.isalnum() or char in "'`" else " " for code, char in enumerate(map(chr, range(128)))}
+_QUOTES_AND_DASHES = re.compile("[\u00a0\u2010-\u2015\u201c-\u201f\u2022\u2026]+")
 _UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
 _SPELLED = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ʼ": "", "ʻ": ""}
@@ -143,8 +147,14 @@ def _prepared(text: str) -> tuple[re.Pattern[str], str]:
 
 
 def _words(text: str) -> list[str]:
-    pattern, source = _prepared(text)
-    return pattern.findall(source)
+    """What the pattern of a text finds, in a fifth of the time where all of it is ASCII."""
+    if not text.isascii():
+        text = _QUOTES_AND_DASHES.sub(" ", text)  # mostly they are all that is not ASCII
+    if not text.isascii():
+        return _PATTERNS[False, _APOSTROPHE.search(text) is not None].findall(text)
+    if "'" in text or "`" in text:
+        text = _NO_JOINT.sub(" ", text)
+    return text.translate(_PARTED).split()
 
 
 def tokenize(text: str) -> list[Token]:
@@ -168,7 +178,11 @@ def iter_places(text: str) -> Iterator[re.Match[str]]:
 
 def words(text: str) -> list[str]:
     """The exact tokens of a text, in order."""
-    return list(filter(None, map(_folds().__getitem__, _words(text))))
+    return _folded(_words(text))
+
+
+def _folded(found: list[str]) -> list[str]:
+    return list(filter(None, map(_folds().__getitem__, found)))
 
 
 def exact_stream(text: str) -> str:
@@ -186,8 +200,7 @@ def streams(text: str, language: str | None) -> tuple[str, str]:
     """The exact stream and the stem stream of a text, which is parted only once."""
     found = _words(text)
     tag = _TAGS.get(language or "")
-    exact = " ".join(filter(None, map(_folds().__getitem__, found)))
-    return exact, " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
+    return " ".join(_folded(found)), " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
 
 
 def stem(word: str, language: str | None) -> str | None:

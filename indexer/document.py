@@ -72,7 +72,7 @@ class Description:
 
     def identifiers_of(self, kind: str) -> tuple[str, ...]:
         """The normalised values of one kind of identifier, in order, each once."""
-        return tuple(dict.fromkeys(i.value for i in self.identifiers if i.kind == kind))
+        return tuple(dict.fromkeys([i.value for i in self.identifiers if i.kind == kind]))
 
     @property
     def landing_page(self) -> str | None:

@@ -97,7 +97,7 @@ def match_keys(description: Description) -> tuple[str, ...]:
     if not keys:
         return ()
     words = _folded_words(title)
-    checks = "".join(f"{crc32(word.encode()) & 0xFFFF:04x}" for word in dict.fromkeys(words[:14]))
+    checks = "".join(map(_check, dict.fromkeys(words[:14])))
     facts = (
         str(description.year or ""),
         description.type.type,
@@ -228,7 +228,7 @@ def _title_keys(titles: Iterable[str], family: str) -> Iterator[str]:
     for title in titles:
         words = _folded_words(title)
         whole = "".join(words)
-        wide = len(_WIDE.findall(whole))
+        wide = 0 if whole.isascii() else len(_WIDE.findall(whole))
         if len(words) + wide >= _FEWEST_WORDS and len(whole) + 2 * wide >= _FEWEST_LETTERS:
             yield f"{whole}|{family}"  # without spaces: "e-learning", "e learning" and "elearning" are one
 
@@ -254,6 +254,11 @@ def _folded_words(text: str) -> list[str]:
     if not text.isascii():
         text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return _WORD.findall(text.replace("'", "").replace("’", "").replace("`", "").casefold())
+
+
+@lru_cache(maxsize=32_768)
+def _check(word: str) -> str:
+    return f"{crc32(word.encode()) & 0xFFFF:04x}"
 
 
 def _digest(text: str) -> str:

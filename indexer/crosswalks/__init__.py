@@ -8,6 +8,7 @@ asked for with: members serve MARC as `oai_dc` and Dublin Core under names of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -62,8 +63,18 @@ def describe(record: CataloguedRecord, *, this_year: int) -> Description:
 
 def describe_xml(xml: bytes, *, host: str = "", this_year: int) -> Description:
     """What one payload says. `host` is the repository's own, where its identifiers name it."""
-    # As for pages: a stranger's XML expands nothing and fetches nothing.
-    parser = etree.XMLParser(
+    try:
+        root = etree.fromstring(xml, _parser())
+    except etree.XMLSyntaxError as error:
+        return Description(unread=(Unread("metadata", str(error)),))
+    reader, payload = _choose(root)
+    return assemble(reader(payload), host=host, this_year=this_year)
+
+
+@lru_cache(maxsize=1)
+def _parser() -> etree.XMLParser:
+    """As for pages: a stranger's XML expands nothing and fetches nothing. Threads may share it."""
+    return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -71,12 +82,6 @@ def describe_xml(xml: bytes, *, host: str = "", this_year: int) -> Description:
         remove_comments=True,
         remove_pis=True,
     )
-    try:
-        root = etree.fromstring(xml, parser)
-    except etree.XMLSyntaxError as error:
-        return Description(unread=(Unread("metadata", str(error)),))
-    reader, payload = _choose(root)
-    return assemble(reader(payload), host=host, this_year=this_year)
 
 
 def _choose(root: _Element) -> tuple[_Reader, _Element]:

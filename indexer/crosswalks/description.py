@@ -23,13 +23,7 @@ _SHORT = 120  # letters; a description below that is rather a note than an abstr
 _KEPT = {"relation": frozenset({"file", "galley", "image", "related-doi"}), "source": frozenset({"file", "issn"})}
 _NO_RIGHTS = Rights()
 _NO_TYPE = TypeOfWork()
-
-
-# Words that no text of some length does without, and that the other languages of the network do not have.
-_COMMON = {
-    "id": frozenset({"yang", "dan", "untuk", "dengan", "dari", "pada", "dalam", "ini", "adalah", "oleh", "tidak"}),
-    "en": frozenset({"the", "of", "and", "to", "for", "with", "that", "this", "are", "by", "from", "which"}),
-}
+_OFTEN_SENT = 60  # letters; values below that (types, publishers, subjects) come again and again
 
 
 class _Value(NamedTuple):
@@ -48,7 +42,7 @@ def assemble(statements: Iterable[Statement], *, host: str, this_year: int) -> D
     for field, element, sent, language in statements:
         if sent := sent.strip():
             raw.append((element, sent))
-            if field and not is_blank(text := clean(sent)):
+            if field and (text := _known(sent) if len(sent) < _OFTEN_SENT else _cleaned(sent)):
                 fields.setdefault(field, []).append(_Value(text, sent, language))
     unread: list[Unread] = []
     dates = [value.text for value in fields.get("date", ())]
@@ -66,7 +60,7 @@ def assemble(statements: Iterable[Statement], *, host: str, this_year: int) -> D
     abstracts = _abstracts(fields)
     guessed = None
     if not languages and titles:
-        guessed = _guess(" ".join([titles[0].value, *(abstract.value for abstract in abstracts[:1])]))
+        guessed = guess(" ".join([titles[0].value, *(abstract.value for abstract in abstracts[:1])]))
     rights = _texts(fields, "rights")
     return Description(
         titles=titles,
@@ -90,22 +84,24 @@ def assemble(statements: Iterable[Statement], *, host: str, this_year: int) -> D
     )
 
 
+def _cleaned(sent: str) -> str:
+    """The value cleaned; empty where it stands for nothing."""
+    text = clean(sent)
+    return "" if is_blank(text) else text
+
+
+_known = lru_cache(maxsize=16_384)(_cleaned)
+
+
 def _texts(fields: dict[str, list[_Value]], field: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value.text for value in fields.get(field, ())))
+    values = fields.get(field, ())
+    return tuple(dict.fromkeys([value.text for value in values])) if len(values) > 1 else tuple([v.text for v in values])
 
 
 @lru_cache(maxsize=512)
 def _declared(language: str) -> str | None:
     # seen: xml:lang="0" (old OMP), "en-US"; what is no language is dropped
     return next(iter(parse_languages(language)), None)
-
-
-def _guess(text: str) -> str | None:
-    """The language of the text, None where it is unsure. Nine texts of ten need no model to tell, in a hundredth
-    of its time."""
-    words = text[:800].lower().split()
-    (few, _), (many, code) = sorted((sum(map(common.__contains__, words)), code) for code, common in _COMMON.items())
-    return code if many >= 3 and few * 8 <= many else guess(text)
 
 
 def _tagged(value: _Value) -> Text:

@@ -64,10 +64,10 @@ def stored(document: Document, fields: dict[str, list[Value]]) -> tantivy.Docume
     """What tantivy keeps of a document whose fields `project` gave."""
     kept = tantivy.Document()
     kept.add_bytes("document", pack(document))
+    others: dict[str, Callable[[str, Any], None]] = {"year": kept.add_integer, "fulltext": kept.add_boolean}
+    add_text: Callable[[str, Any], None] = kept.add_text
     for name, values in fields.items():
-        add: Callable[[str, Any], None] = {"year": kept.add_integer, "fulltext": kept.add_boolean}.get(
-            name, kept.add_text
-        )
+        add = others.get(name, add_text)
         for value in values:
             add(name, value)
     return kept

@@ -65,7 +65,7 @@ def clean(raw: str) -> str:
     text = " ".join(text.split())
     if not text.isprintable():
         text = " ".join(_UNSEEN.sub("", text).split())
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def is_blank(text: str) -> bool:
