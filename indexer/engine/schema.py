@@ -36,12 +36,10 @@ FACET_FIELDS: dict[Facet, str] = {
     "member": "member_key",
     "type": "type_key",
     "language": "language_key",
-    "subject": "subject_code",
-    "author": "author_code",
+    "subject": "subject_key",
+    "author": "author_key",
     "year": "year",
 }
-# Facets of very many values are counted by numbers: the texts of those that lead cost ten times the count.
-CODED: tuple[KeyField, ...] = ("subject", "author")
 
 # One text key per order; its last part is the id, so no two documents share a place.
 SORT_FIELDS: dict[Sort, str] = {
@@ -60,7 +58,7 @@ _STORED = tuple(field.name for field in fields(Document))
 
 def schema_checksum() -> str:
     """A name for this schema and analysis: an index under another name must be built again."""
-    parts = (VERSION, EXACT_WEIGHTS, STEM_WEIGHTS, KEY_FIELDS, CODED, SORT_FIELDS, WORD_PLACES, _STORED, _LONGEST_KEY)
+    parts = (VERSION, EXACT_WEIGHTS, STEM_WEIGHTS, KEY_FIELDS, SORT_FIELDS, WORD_PLACES, _STORED, _LONGEST_KEY)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -68,16 +66,6 @@ def key(value: str) -> str:
     """The value as a field of keys holds it: without what UTF-8 cannot say, and cut where it is overlong."""
     short = value[:_LONGEST_KEY]
     return short if short.isascii() else short.encode("utf-8", "replace").decode()
-
-
-def code_prefix(code: int) -> str:
-    """What the term of a coded value begins with; the value follows."""
-    return f"{code:012x}"
-
-
-def title_order(title: str) -> str:
-    """The words of a title as the orders have them: folded, and cut where they are long."""
-    return exact_stream(title[:200])[:80]
 
 
 def order_key(*parts: str) -> str:
@@ -107,9 +95,6 @@ def project(document: Document) -> dict[str, list[Value]]:
         found[name] = [exact for exact in map(exact_stream, values) if exact]
     for kind, keys in _keys(document):
         found[KEY_FIELDS[kind]] = list(dict.fromkeys(map(key, keys)))
-    codes = {kind: {_code(str(value)): value for value in found[KEY_FIELDS[kind]]} for kind in CODED}
-    found |= {f"{kind}_code": list(values) for kind, values in codes.items()}
-    found["coded"] = [f"{code_prefix(code)}{value}" for values in codes.values() for code, value in values.items()]
     for order, text in _orders(document):
         found[SORT_FIELDS[order]] = [text]
     found["suggest"] = [
@@ -117,11 +102,6 @@ def project(document: Document) -> dict[str, list[Value]]:
         *_suggestions("subject", document.subjects),
     ]
     return {name: values for name, values in found.items() if values}
-
-
-def _code(value: str) -> int:
-    # Of 100,000 values two have one number of 48 bits once in 50,000 indexes; a double holds it exactly.
-    return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=6).digest())
 
 
 def _keys(document: Document) -> tuple[tuple[KeyField, Iterable[str]], ...]:
@@ -140,7 +120,7 @@ def _keys(document: Document) -> tuple[tuple[KeyField, Iterable[str]], ...]:
 
 
 def _orders(document: Document) -> tuple[tuple[Sort, str], ...]:
-    title = title_order(document.title) or _LAST
+    title = exact_stream(document.title[:200])[:80] or _LAST
     year = None if document.year is None else min(max(document.year, 0), 9999)
     return (
         ("newest", order_key(_LAST if year is None else f"{9999 - year:04}", title, document.id)),
