@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from stdnum import isbn, issn
 
 from indexer.analysis import words
-from indexer.query import All, And, Field, In, KeyField, Node, Not, Or, Phrase, Prefix, Range, Term
+from indexer.query import All, And, Field, In, KeyField, Node, Not, Or, Phrase, Prefix, Range, Term, Typed
 
 _MOST_CHARACTERS = 4000
 _MOST_WORDS = 64
@@ -40,8 +40,9 @@ _ITEMS = (
     r"(?P<issn>(?:issn:?\s*)?(?<![\w-])\d{4}-\d{3}[\dx](?![\w-]))",
     r"(?P<year>(?:year|tahun):\s*(?P<from>\d{4})?\s*(?P<to>(?:-|–|\.\.)\s*(?:\d{4})?)?(?![\w-]))",
     rf"(?P<key>{'|'.join(_KEYS)}):(?:\"(?P<quoted>[^\"]*)\"?|(?P<value>[^\s\"()]+))",
-    rf"(?P<field>{'|'.join(_FIELDS)}):\s*(?=[^\s:)])",
-    r"(?P<minus>-(?=[^\s)-]))",
+    # A space after the label: only at the beginning, for titles have colons too.
+    rf"(?P<field>(?:^(?:{'|'.join(_FIELDS)}):\s+|(?<!\w)(?:{'|'.join(_FIELDS)}):)(?=[^\s:)]))",
+    r"(?P<minus>(?<![^\s(-])-(?=[^\s)-]))",
     r"(?P<open>\()",
     r"(?P<close>\))",
     r"\"(?P<phrase>[^\"]*)\"?",
@@ -50,7 +51,7 @@ _ITEMS = (
 _ITEM = re.compile(rf"\s*(?:{'|'.join(_ITEMS)})", re.IGNORECASE | re.ASCII)
 
 
-def parse_query(text: str) -> Node:
+def parse_query(text: str) -> Typed:
     """The meaning of what a reader typed or pasted.
 
     Long texts are cut after 64 words, parentheses deeper than 16 are ignored. A DOI, ISBN or ISSN, bare or
@@ -58,7 +59,14 @@ def parse_query(text: str) -> Node:
     """
     # Runs of space become one: the patterns would try each of their beginnings.
     spaced = " ".join(text.encode("utf-8", "replace").decode().translate(_QUOTES).split())
-    return _Parser(spaced[:_MOST_CHARACTERS]).parse()
+    cut = spaced[:_MOST_CHARACTERS]
+    return Typed(cut, _Parser(cut).parse())
+
+
+def parse_words(text: str) -> Node:
+    """All the words of a text, as many as a query may have; nothing in it is an operator or a label."""
+    found = words(text)[:_MOST_WORDS]
+    return Term(_cut(text, found)) if found else All()
 
 
 class _Parser:
@@ -108,7 +116,7 @@ class _Parser:
             negative = not negative
             self._at += 1
         while self._peek("field"):
-            field = _FIELDS[self._take()["field"].lower()]
+            field = _FIELDS[self._take()["field"].strip(": ").lower()]
         node: Node | None = None
         if self._peek("open"):
             self._at += 1

@@ -84,7 +84,18 @@ class Not:
     node: Node
 
 
-Node: TypeAlias = "All | Term | Phrase | Prefix | Range | In | And | Or | Not"
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What a reader typed, and how it is read. Works whose title is the text are found too, and come first.
+
+    Where a request for it finds nothing, whatever the filters, its words are looked for without operators.
+    """
+
+    text: str
+    node: Node
+
+
+Node: TypeAlias = "All | Term | Phrase | Prefix | Range | In | And | Or | Not | Typed"
 
 
 def query_words(node: Node) -> tuple[str, ...]:
@@ -94,6 +105,8 @@ def query_words(node: Node) -> tuple[str, ...]:
             return tuple(dict.fromkeys(token.source for token in iter_tokens(node.text)))
         case Prefix():
             return tuple(f"{word}*" for word in words(node.text))
+        case Typed():
+            return query_words(node.node)
         case And() | Or():
             return tuple(dict.fromkeys(word for part in node.nodes for word in query_words(part)))
         case _:
@@ -103,7 +116,6 @@ def query_words(node: Node) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One question to an engine.
-
     `filters` narrow by facet values: values of one facet are alternatives, facets add up; `years` is a
     range (both included, None is open). Counts of a facet ignore that facet's own filter, so that a
     reader can add a second value; an empty choice of values is no filter. `cursor` is what

@@ -9,8 +9,9 @@ from typing import Any
 import tantivy
 from tantivy import Occur, Query
 
-from indexer.analysis import Token, is_unspaced, query_stems, tokenize
-from indexer.engine.schema import EXACT_WEIGHTS, KEY_FIELDS, SEARCHED, STEM_WEIGHTS, key
+from indexer.analysis import Token, exact_stream, is_unspaced, query_stems, tokenize
+from indexer.engine.schema import EXACT_WEIGHTS, KEY_FIELDS, SEARCHED, SORT_FIELDS, STEM_WEIGHTS, key, order_key
+from indexer.parser import parse_words
 from indexer.query import (
     All,
     And,
@@ -26,10 +27,12 @@ from indexer.query import (
     Range,
     SearchRequest,
     Term,
+    Typed,
 )
 
 # A word counts by its best field; what it has in others decides between equals.
 _TIE_BREAKER = 0.1
+_TITLE = 100_000.0  # more than any words score
 _YEARS = (-9999, 99999)
 
 
@@ -59,6 +62,8 @@ class Compiler:
                 return self._all_of(node.nodes)
             case Or():
                 return _bool(Occur.Should, [self.compile(part) for part in node.nodes])
+            case Typed():
+                return self._typed(node.text, self.compile(node.node))
             case Not():
                 return self._all_of((node,))
 
@@ -81,6 +86,15 @@ class Compiler:
         if not limits:
             return query
         return _bool(Occur.Must, [query, *(Query.const_score_query(limit, 0.0) for limit in limits)])
+
+    def _typed(self, text: str, query: Query) -> Query:
+        """What the query finds, and works whose title is the text, these first, whatever is an operator in it."""
+        order = SORT_FIELDS["title"]
+        beginning = order_key(exact_stream(text[:200])[:80], "")  # as in the order; the id follows
+        if not self._searcher.terms_with_prefix(order, beginning, limit=1):
+            return query
+        same = Query.const_score_query(self._starting(order, beginning), _TITLE)
+        return _bool(Occur.Should, [query, _bool(Occur.Must, [self.compile(parse_words(text)), same])])
 
     def _all_of(self, nodes: Sequence[Node]) -> Query:
         wanted = [(Occur.Must, self.compile(n)) for n in nodes if not isinstance(n, Not | All)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from indexer.engine.schema import SORT_FIELDS, order_key, project, schema_checks
 from indexer.engine.store import create_index, load, open_index, stored, unavailable
 from indexer.engine.words import complete, mend, telling_words
 from indexer.highlight import Matcher, highlight_hit
-from indexer.query import And, Node, Or, SearchRequest, Sort, Term, query_words
+from indexer.parser import parse_words
+from indexer.query import And, Node, Or, SearchRequest, Sort, Term, Typed, query_words
 
 _WRITER_BYTES = 150_000_000
 _WRITER_THREADS = 2
@@ -92,6 +93,10 @@ class EmbeddedEngine:
         now = self._read()
         compiler = Compiler(now.index.schema, now.searcher)
         query = compiler.narrowed(request)
+        typed = request.query
+        if isinstance(typed, Typed) and not top(now.searcher, query, 1)[0] and not compiler.count(typed):
+            request = replace(request, query=parse_words(typed.text))
+            query = compiler.narrowed(request)
         sort: Sort = request.sort
         if sort == "relevance" and not query_words(request.query):
             sort = "newest"

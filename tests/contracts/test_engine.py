@@ -334,6 +334,26 @@ def test_no_text_that_a_reader_can_type_breaks_a_search(library: Engine, text: s
 FACETS: tuple[Facet, ...] = ("member", "year", "type", "language", "subject", "author")
 
 
+def test_a_work_whose_title_was_typed_comes_first_whatever_is_an_operator_in_it(engine: Engine) -> None:
+    titles = (
+        "Tes glycol dari etilen",
+        "Tes dari etilen",
+        "Tes dari etilen, etilen dari tes",
+        "Ini NOT Tes",
+        "Ini saja",
+    )
+    engine.write([work(number, title) for number, title in enumerate(titles)], (), 1)
+    assert ids(engine.search(SearchRequest(parse_query("tes dari ETILEN"))))[0] == "w001"
+    assert ids(engine.search(SearchRequest(parse_query("Ini NOT tes")))) == ["w003", "w004"]
+
+
+def test_words_are_looked_for_where_operators_find_nothing_whatever_the_filters(library: Engine) -> None:
+    assert found(library, "tenun -ikat") == {"w002"}
+    assert found(library, "batik -studi -study") == {"w001", "w002"}
+    assert found(library, "batik -jawa", filters=(("year", ("2018",)),)) == set()
+    assert found(library, "tenun -nihil-sama-sekali") == {"w002"}
+
+
 def counts(results: Results, facet: Facet) -> dict[str, int]:
     return {bucket.value: bucket.count for bucket in results.facets[facet]}
 
