@@ -62,7 +62,9 @@ _PATTERNS = {
 }
 # The same for the words of ASCII texts alone: what is no letter and no digit parts them, but for a joint.
 _NO_JOINT = re.compile(rf"(?<![a-zA-Z0-9])['`]|['`](?![a-zA-Z0-9])|(?!{_JOINT})['`]")
-_PARTED = {code: char.lower() if char.isalnum() or char in "'`" else " " for code, char in enumerate(map(chr, range(128)))}
+_PARTED = {
+    code: char.lower() if char.isalnum() or char in "'`" else " " for code, char in enumerate(map(chr, range(128)))
+}
 _QUOTES_AND_DASHES = re.compile("[\u00a0\u2010-\u2015\u201c-\u201f\u2022\u2026]+")
 _UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
 _SPELLED = str.maketrans(
@@ -178,16 +180,19 @@ def iter_places(text: str) -> Iterator[re.Match[str]]:
 
 def words(text: str) -> list[str]:
     """The exact tokens of a text, in order."""
-    return _folded(_words(text))
-
-
-def _folded(found: list[str]) -> list[str]:
-    return list(filter(None, map(_folds().__getitem__, found)))
+    return exact_stream(text).split()
 
 
 def exact_stream(text: str) -> str:
     """The exact tokens, with spaces between them."""
-    return " ".join(words(text))
+    return _exact(_words(text))
+
+
+def _exact(found: list[str]) -> str:
+    joined = " ".join(found)
+    if joined.isascii() and not _APOSTROPHE.search(joined) and len(max(found, key=len, default="")) <= _LONGEST_TOKEN:
+        return joined.lower()
+    return " ".join(filter(None, map(_folds().__getitem__, found)))
 
 
 def stem_stream(text: str, language: str | None) -> str:
@@ -200,7 +205,7 @@ def streams(text: str, language: str | None) -> tuple[str, str]:
     """The exact stream and the stem stream of a text, which is parted only once."""
     found = _words(text)
     tag = _TAGS.get(language or "")
-    return " ".join(_folded(found)), " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
+    return _exact(found), " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
 
 
 def stem(word: str, language: str | None) -> str | None:

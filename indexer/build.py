@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -29,8 +30,8 @@ CURSOR = "works"
 
 _RECORDS_AT_ONCE = 1000  # of one transaction that assigns works
 _READ_AHEAD = 4  # times as many are being read while others are assigned and written
-_WORKS_AT_ONCE = 5000  # of one commit of the index
-_KEPT = 4000  # documents of records that wait for the documents of their works
+_WORKS_AT_ONCE = 10_000  # of one commit of the index
+_KEPT = 8000  # documents of records that wait for the documents of their works
 
 Progress = Callable[[int, int | None], None]
 _Position = tuple[int, int]  # datestamp, record number
@@ -116,16 +117,20 @@ class _Build:
         self.progress = progress or (lambda _done, _total: None)
         self.counts = BuildCounts()
         self.ahead: deque[_Batch] = deque()
+        self.last = engine.watermark()
+        self.written: Future[None] | None = None  # the writing of the documents up to `last`
         self.documents: dict[tuple[int, int], Document] = {}  # of single records, by number and datestamp
 
     def run(self) -> BuildCounts:
         """Everything up to `until` is in the index."""
         more = True
-        while more:
-            while more and len(self.documents) < _KEPT:
-                more = self._assign()
-            self._write()
-            self.documents.clear()
+        with ThreadPoolExecutor(1) as beside:
+            while more:
+                while more and len(self.documents) < _KEPT:
+                    more = self._assign()
+                self._write(beside)
+                self.documents.clear()
+            self._await_written()
         return self.counts
 
     def _assign(self) -> bool:
@@ -162,15 +167,14 @@ class _Build:
                 self.ahead.append(_Batch(after, last, stamps, self.reader(changed)))
                 after = last
 
-    def _write(self) -> None:
-        """Every work that changed since the index's watermark stands in it as it is now."""
-        left = None
+    def _write(self, beside: Executor) -> None:
+        """Every work that changed since the last one written stands in the index as it is now, or soon will.
+
+        The last documents are written while the next records are being read.
+        """
         while True:
             with self.catalogue.read() as connection:
-                after = self.engine.watermark()
-                if left is None:
-                    left = sql.count_work_changes(connection, after)
-                changes = sql.list_work_changes(connection, after, _WORKS_AT_ONCE)
+                changes = sql.list_work_changes(connection, self.last, _WORKS_AT_ONCE)
                 if not changes:
                     return
                 numbers = [work for _, work in changes]
@@ -184,9 +188,17 @@ class _Build:
                 found = [self.documents.get((each.number, each.datestamp)) or read[each.number] for each in records]
                 documents.append(unite([document for document in found if document], public_id=ids[work]))
             gone = [ids[work] for work in sorted(set(numbers).difference(record.work for record in live))]
-            self.engine.write(documents, gone, changes[-1][0])
+            self._await_written()
+            self.last = changes[-1][0]
+            self.written = beside.submit(self.engine.write, documents, gone, self.last)
             self.counts.documents += len(documents)
             self.counts.deletions += len(gone)
-            left = max(0, left - len(changes))
+
+    def _await_written(self) -> None:
+        if self.written:
+            self.written.result()
+            self.written = None
+            with self.catalogue.read() as connection:
+                left = sql.count_work_changes(connection, self.last)
             done = self.counts.documents + self.counts.deletions
             self.progress(done, done + left + self.waiting)

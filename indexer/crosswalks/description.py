@@ -95,7 +95,9 @@ _known = lru_cache(maxsize=16_384)(_cleaned)
 
 def _texts(fields: dict[str, list[_Value]], field: str) -> tuple[str, ...]:
     values = fields.get(field, ())
-    return tuple(dict.fromkeys([value.text for value in values])) if len(values) > 1 else tuple([v.text for v in values])
+    return (
+        tuple(dict.fromkeys([value.text for value in values])) if len(values) > 1 else tuple([v.text for v in values])
+    )
 
 
 @lru_cache(maxsize=512)
