@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, update
 
+from harvester.catalogue.database import execute
 from harvester.catalogue.tables import clock
 
 
@@ -33,7 +34,7 @@ def take_datestamp(connection: Connection, now: int) -> int:
     It is later than every closed second and never earlier than a datestamp already given, also when
     the machine's clock went back.
     """
-    return int(connection.execute(_TAKE, {"now": now}).scalar_one())
+    return int(execute(connection, _TAKE, {"now": now}).scalar_one())
 
 
 def close_second(connection: Connection, now: int) -> int:

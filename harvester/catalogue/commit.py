@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, Dialect, Integer, Table, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Insert, Integer, Table, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from harvester.catalogue.clock import take_datestamp
-from harvester.catalogue.database import Catalogue
+from harvester.catalogue.database import Catalogue, execute
 from harvester.catalogue.harvests import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
@@ -66,8 +66,11 @@ def commit_page(
     prefix: str,
     page: Page,
     fetched: Fetched,
+    packed: Sequence[PackedRecord] | None = None,
 ) -> Counts:
     """The page, its records, the run's counts and the list's position stand in the catalogue, or none of it does.
+
+    `packed` is `pack_records(page)`, where it is ready already.
 
     Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
     deletion of a record that we never had is counted as unchanged and leaves no row.
@@ -76,7 +79,7 @@ def commit_page(
         HarvestSupersededError: another run owns the list by now.
         CatalogueError: the catalogue does not answer; nothing was written.
     """
-    arrivals = tuple(_arrivals(page))
+    arrivals = pack_records(page) if packed is None else packed
     salts: dict[str, int] = {}
     while True:
         try:
@@ -93,7 +96,9 @@ def commit_page(
                 raise
 
 
-def _salt_collisions(catalogue: Catalogue, member: Member, arrivals: Sequence[_Arrival], salts: dict[str, int]) -> bool:
+def _salt_collisions(
+    catalogue: Catalogue, member: Member, arrivals: Sequence[PackedRecord], salts: dict[str, int]
+) -> bool:
     """Those arrivals whose public ids other records have get another salt; True if there were any."""
     with catalogue.read() as connection:
         wanted: dict[int, str] = {}
@@ -123,12 +128,12 @@ def commit_failed_page(
         HarvestSupersededError: the run has been ended by another; nothing was written.
     """
     with catalogue.write() as connection:
-        connection.execute(insert(pages), _page_row(harvest_id, list_id, fetched, "", 0, error))
+        execute(connection, _INSERT_PAGE, _page_row(harvest_id, list_id, fetched, "", 0, error))
         _count_page(connection, harvest_id, Counts())
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
+class PackedRecord:
     """A record as it comes in, compressed before the transaction begins."""
 
     identifier: str
@@ -140,7 +145,8 @@ class _Arrival:
     abouts: bytes | None
 
 
-def _arrivals(page: Page) -> Iterator[_Arrival]:
+def pack_records(page: Page) -> tuple[PackedRecord, ...]:
+    """The page's records as they are stored, each identifier once. Needs no catalogue, and is half of the work."""
     chosen: dict[str, Record] = {}
     for record in page.records:
         earlier = chosen.get(record.header.identifier)
@@ -149,17 +155,20 @@ def _arrivals(page: Page) -> Iterator[_Arrival]:
     compressor = getattr(_local, "compressor", None)
     if compressor is None:
         compressor = _local.compressor = zstandard.ZstdCompressor(level=3)
-    for record in chosen.values():
-        header = record.header
-        yield _Arrival(
-            identifier=header.identifier,
-            datestamp=header.datestamp[:40],
-            deleted=header.deleted,
-            hash=record.hash,
-            set_specs="\n".join(header.set_specs),
-            xml=None if record.metadata is None else compressor.compress(record.metadata),
-            abouts=compressor.compress(ABOUT_SEPARATOR.join(record.abouts)) if record.abouts else None,
-        )
+    return tuple(_pack(record, compressor) for record in chosen.values())
+
+
+def _pack(record: Record, compressor: zstandard.ZstdCompressor) -> PackedRecord:
+    header = record.header
+    return PackedRecord(
+        identifier=header.identifier,
+        datestamp=header.datestamp[:40],
+        deleted=header.deleted,
+        hash=record.hash,
+        set_specs="\n".join(header.set_specs),
+        xml=None if record.metadata is None else compressor.compress(record.metadata),
+        abouts=compressor.compress(ABOUT_SEPARATOR.join(record.abouts)) if record.abouts else None,
+    )
 
 
 def _wins(record: Record, earlier: Record) -> bool:
@@ -180,13 +189,11 @@ class _PageCommit:
         self.revived = 0  # of the changed ones: records that were tombstones
 
     def store(
-        self, arrivals: Sequence[_Arrival], page: Page, harvest_id: int, list_id: int, fetched: Fetched
+        self, arrivals: Sequence[PackedRecord], page: Page, harvest_id: int, list_id: int, fetched: Fetched
     ) -> Counts:
         """All of the page's records stand, and their counts are returned."""
         row = _page_row(harvest_id, list_id, fetched, page.response_date[:40], page.size, None)
-        result = self.connection.execute(insert(pages), row)
-        assert result.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row always has it
-        page_id = int(result.inserted_primary_key[0])
+        page_id = int(execute(self.connection, _INSERT_PAGE, row).scalar_one())
         present = self._find_present([arrival.identifier for arrival in arrivals])
         new, known = [], []
         for arrival in arrivals:
@@ -199,8 +206,9 @@ class _PageCommit:
         changed, deleted = self._change(known, page_id)
         _count_live(self.connection, self.member, len(new) + self.revived - deleted, deleted - self.revived)
         if page.failed:
-            self.connection.execute(
-                insert(problems),
+            execute(
+                self.connection,
+                _INSERT_PROBLEM,
                 [
                     {
                         "harvest_id": harvest_id,
@@ -220,17 +228,14 @@ class _PageCommit:
         )
 
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for some in _chunks(identifiers):
-            parameters = {"member": self.member.id, "with_prefix": self.prefix, "identifiers": some}
-            found.update((row.identifier, row) for row in self.connection.execute(_PRESENT, parameters))
-        return found
+        parameters = {"member": self.member.id, "with_prefix": self.prefix, "among": json.dumps(identifiers)}
+        return {row.identifier: row for row in execute(self.connection, _PRESENT, parameters)}
 
-    def _add(self, new: list[_Arrival], page_id: int) -> None:
+    def _add(self, new: list[PackedRecord], page_id: int) -> None:
         if not new:
             return
         # The clock's row is ours until the commit, so no other transaction takes these numbers.
-        number = (self.connection.execute(_LAST_NUMBER).scalar() or 0) + 1
+        number = (execute(self.connection, _LAST_NUMBER, {}).scalar() or 0) + 1
         slug, member_id = self.member.slug, self.member.id
         rows = [
             {
@@ -246,15 +251,14 @@ class _PageCommit:
             }
             for offset, arrival in enumerate(new)
         ]
-        self._insert(records, rows)
-        self._insert(forms, [self._form_row(number + offset, arrival, page_id) for offset, arrival in enumerate(new)])
+        execute(self.connection, _INSERT_RECORD, rows)
+        execute(
+            self.connection,
+            _INSERT_FORM,
+            [self._form_row(number + offset, arrival, page_id) for offset, arrival in enumerate(new)],
+        )
 
-    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        # The driver takes these rows as they are; going through the statement again for each of them
-        # costs more than the database does (bench: commit).
-        self.connection.exec_driver_sql(_insert_sql(table, self.connection.dialect), rows)
-
-    def _form_row(self, number: int, arrival: _Arrival, page_id: int) -> dict[str, Any]:
+    def _form_row(self, number: int, arrival: PackedRecord, page_id: int) -> dict[str, Any]:
         return {
             "record_id": number,
             "prefix": self.prefix,
@@ -266,7 +270,7 @@ class _PageCommit:
             "abouts": arrival.abouts,
         }
 
-    def _change(self, known: list[tuple[_Arrival, Any]], page_id: int) -> tuple[int, int]:
+    def _change(self, known: list[tuple[PackedRecord, Any]], page_id: int) -> tuple[int, int]:
         """How many were changed, and how many were deleted."""
         stamped: list[dict[str, Any]] = []
         new_forms, payloads, gone = [], [], []
@@ -290,30 +294,28 @@ class _PageCommit:
                 if (row.source_datestamp, row.set_specs) != (arrival.datestamp, set_specs):
                     quiet.append({**key, "new_source": arrival.datestamp, "new_set_specs": set_specs})
         if new_forms:
-            self._insert(forms, new_forms)
+            execute(self.connection, _INSERT_FORM, new_forms)
         if payloads:
-            self.connection.execute(_UPDATE_FORM, payloads)
+            execute(self.connection, _UPDATE_FORM, payloads)
         if gone:
-            self.connection.execute(_DELETE_FORM, gone)
+            execute(self.connection, _DELETE_FORM, gone)
         if quiet:
-            self.connection.execute(_UPDATE_SETS, quiet)
-            self.connection.execute(_UPDATE_SOURCE, quiet)
+            execute(self.connection, _UPDATE_SETS, quiet)
+            execute(self.connection, _UPDATE_SOURCE, quiet)
         return self._stamp(stamped)
 
     def _stamp(self, stamped: list[dict[str, Any]]) -> tuple[int, int]:
         if not stamped:
             return 0, 0
         numbers = [row["key_id"] for row in stamped]
-        live: set[int] = set()
-        for some in _chunks(numbers):
-            live.update(self.connection.execute(_LIVE, {"numbers": some}).scalars())
+        live = set(execute(self.connection, _LIVE, {"among": json.dumps(numbers)}).scalars())
         deleted = 0
         for row in stamped:
             row["new_deleted"] = row["key_id"] not in live
             was_deleted = row.pop("was_deleted")
             deleted += row["new_deleted"] > was_deleted
             self.revived += was_deleted > row["new_deleted"]
-        self.connection.execute(_STAMP_RECORD, stamped)
+        execute(self.connection, _STAMP_RECORD, stamped)
         return len(stamped) - deleted, deleted
 
 
@@ -323,6 +325,8 @@ def _chunks(values: list[Any]) -> Iterator[list[Any]]:
         yield values[start : start + 500]
 
 
+# One parameter however many values: a list of parameters has to be written into the statement each time.
+_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
 _PRESENT = (
     select(
         records.c.identifier,
@@ -335,12 +339,21 @@ _PRESENT = (
     )
     .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == bindparam("with_prefix")))
     .where(records.c.member_id == bindparam("member"))
-    .where(records.c.identifier.in_(bindparam("identifiers", expanding=True)))
+    .where(records.c.identifier.in_(_AMONG))
 )
 _LAST_NUMBER = select(func.max(records.c.id))
-_LIVE = select(forms.c.record_id).where(
-    forms.c.record_id.in_(bindparam("numbers", expanding=True)), forms.c.deleted.is_(False)
-)
+_LIVE = select(forms.c.record_id).where(forms.c.record_id.in_(_AMONG), forms.c.deleted.is_(False))
+
+
+def _insert(table: Table, *, numbered: bool = False) -> Insert:
+    """A row of all columns; where the database numbers the rows, of all but `id`."""
+    return insert(table).values({c.name: bindparam(c.name) for c in table.c if not (numbered and c.name == "id")})
+
+
+_INSERT_PAGE = _insert(pages, numbered=True).returning(pages.c.id)
+_INSERT_PROBLEM = _insert(problems, numbered=True)
+_INSERT_RECORD = _insert(records)
+_INSERT_FORM = _insert(forms)
 _THIS_FORM = and_(forms.c.record_id == bindparam("key_id"), forms.c.prefix == bindparam("key_prefix"))
 _UPDATE_FORM = (
     update(forms)
@@ -367,14 +380,10 @@ _STAMP_RECORD = (
 )
 
 
-@cache
-def _insert_sql(table: Table, dialect: Dialect) -> str:
-    return str(insert(table).compile(dialect=dialect))
-
-
 def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page, fetched: Fetched) -> None:
     """The list's position is after this page, if the run still owns the list."""
-    moved = connection.execute(
+    moved = execute(
+        connection,
         _MOVE_LIST,
         {
             "this_list": list_id,
@@ -428,7 +437,7 @@ _COUNT_PAGE = (
 
 def _count_page(connection: Connection, harvest_id: int, counts: Counts) -> None:
     more = {f"more_{name}": getattr(counts, name) for name in _COUNTED}
-    if not connection.execute(_COUNT_PAGE, {"this_harvest": harvest_id, **more}).rowcount:
+    if not execute(connection, _COUNT_PAGE, {"this_harvest": harvest_id, **more}).rowcount:
         raise HarvestSupersededError(SUPERSEDED)
 
 
@@ -443,7 +452,7 @@ def _count_live(connection: Connection, member: Member, live: int, tombstones: i
     """The member has so many more live records, and so many more tombstones; both may be negative."""
     if live or tombstones:
         more = {"this_member": member.id, "more_live": live, "more_dead": tombstones}
-        connection.execute(_COUNT_LIVE, more)
+        execute(connection, _COUNT_LIVE, more)
 
 
 def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -61,6 +62,28 @@ class Catalogue:
     def close(self) -> None:
         """Every pooled connection is closed."""
         self.engine.dispose()
+
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+def execute(connection: Connection, statement: Executable, rows: Row | Sequence[Row]) -> CursorResult[Any]:
+    """Executes a statement that stands at module level, with one row of parameters or several.
+
+    It is compiled once, and the driver is handed the rows as they are: for what runs with every page.
+    SQLAlchemy's own path binds each row through the statement again, which costs more than the database does
+    (bench: commit). Values go in and come out as the driver has them.
+    """
+    sql, constants = _compile(statement, connection.dialect)
+    if constants:
+        rows = {**constants, **rows} if isinstance(rows, Mapping) else [{**constants, **row} for row in rows]
+    return connection.exec_driver_sql(sql, rows)
+
+
+@cache
+def _compile(statement: Executable, dialect: Dialect) -> tuple[str, Row]:
+    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every statement of Core has it
+    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
 
 
 class _WriterLock:
