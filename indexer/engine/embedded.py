@@ -93,10 +93,6 @@ class EmbeddedEngine:
         now = self._read()
         compiler = Compiler(now.index.schema, now.searcher)
         query = compiler.narrowed(request)
-        typed = request.query
-        if isinstance(typed, Typed) and not top(now.searcher, query, 1)[0] and not compiler.count(typed):
-            request = replace(request, query=parse_words(typed.text))
-            query = compiler.narrowed(request)
         sort: Sort = request.sort
         if sort == "relevance" and not query_words(request.query):
             sort = "newest"
@@ -115,6 +111,9 @@ class EmbeddedEngine:
                 total = top(now.searcher, query, 1)[0] if cursor.after else behind
                 more = behind > len(hits)
                 following = Cursor(sort, after=hits[-1][0] if hits else "")
+            typed = request.query
+            if not total and isinstance(typed, Typed) and not compiler.count(typed):
+                return self.search(replace(request, query=parse_words(typed.text), sort=sort))
             facets = count_facets(now.searcher, compiler, request)
         matcher = Matcher(request.query if request.highlight else And(()))
         return Results(
