@@ -178,8 +178,9 @@ class _Build:
                 if not changes:
                     return
                 numbers = [work for _, work in changes]
-                ids = public_ids(connection, numbers)
                 live = list(get_works(connection, numbers, payloads=False))
+                ids = {each.work: each.id for each in live if each.work == each.number}
+                ids |= public_ids(connection, [number for number in numbers if number not in ids])
                 unknown = [each.number for each in live if (each.number, each.datestamp) not in self.documents]
                 missing = list(get_records(connection, unknown))
             read = {reading.record: reading.document for reading in self.reader(missing)}

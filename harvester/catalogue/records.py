@@ -79,7 +79,7 @@ def iter_changes(connection: Connection, after: tuple[int, int], until: int, lim
         .order_by(records.c.datestamp, records.c.id)
         .limit(limit)
     )
-    return _with_forms(connection, [_record(row) for row in connection.execute(query)])
+    return _with_forms(connection, [_record(row) for row in connection.execute(query).all()])
 
 
 def get_records(connection: Connection, numbers: Iterable[int]) -> Iterator[CataloguedRecord]:
@@ -97,7 +97,7 @@ def get_works(connection: Connection, works: Iterable[int], *, payloads: bool = 
         query = _RECORDS.where(
             records.c.work_id.in_(wanted[start : start + 500]), records.c.deleted.is_(False)
         ).order_by(records.c.work_id, records.c.id)
-        found = [_record(row) for row in connection.execute(query)]
+        found = [_record(row) for row in connection.execute(query).all()]
         yield from _with_forms(connection, found) if payloads else found
 
 
@@ -121,7 +121,7 @@ def public_ids(connection: Connection, numbers: Sequence[int]) -> dict[int, str]
     ids: dict[int, str] = {}
     for start in range(0, len(numbers), 500):
         query = select(records.c.id, records.c.public_id).where(records.c.id.in_(numbers[start : start + 500]))
-        ids.update((row.id, encode_public_id(row.public_id)) for row in connection.execute(query))
+        ids.update((row.id, encode_public_id(row.public_id)) for row in connection.execute(query).all())
     return ids
 
 
@@ -146,7 +146,7 @@ def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterat
     numbers = [record.number for record in found]
     for start in range(0, len(numbers), 500):
         some = query.where(forms.c.record_id.in_(numbers[start : start + 500]))
-        for number, prefix, xml, abouts, set_specs, deleted, response_date, list_id in connection.execute(some):
+        for number, prefix, xml, abouts, set_specs, deleted, response_date, list_id in connection.execute(some).all():
             form = Form(
                 prefix=prefix,
                 xml=decompressor.decompress(xml) if xml else b"",

@@ -64,7 +64,7 @@ def get_match_keys(connection: Connection, numbers: Collection[int]) -> dict[int
     found: dict[int, list[str]] = {}
     query = select(match_keys.c.record_id, match_keys.c.key).order_by(match_keys.c.record_id, match_keys.c.key)
     for some in _chunks(numbers):
-        for number, key in connection.execute(query.where(match_keys.c.record_id.in_(some))):
+        for number, key in connection.execute(query.where(match_keys.c.record_id.in_(some))).all():
             found.setdefault(number, []).append(key)
     return {number: tuple(keys) for number, keys in found.items()}
 
@@ -99,7 +99,7 @@ def find_holders(connection: Connection, keys: Collection[str], most: int) -> tu
         counts = select(key, func.count(), func.min(record_id)).where(key.in_(some)).group_by(key)
         shared: list[str] = []
         too_many: list[str] = []
-        for each, count, first in connection.execute(counts):
+        for each, count, first in connection.execute(counts).all():
             found.add(first)
             if count > 1:
                 (shared if count <= most else too_many).append(each)
@@ -117,7 +117,7 @@ def get_places(connection: Connection, numbers: Collection[int]) -> list[Place]:
     places = [
         Place(*row)
         for some in _chunks(numbers)
-        for row in connection.execute(select(*columns).where(records.c.id.in_(some)))
+        for row in connection.execute(select(*columns).where(records.c.id.in_(some))).all()
     ]
     works = {place.work for place in places}
     known = {place.number for place in places}
