@@ -74,10 +74,12 @@ def harvest_members(
     spread = len(hosts) >= _HOSTS_FOR_TWO and at_once > 1 and (os.cpu_count() or 1) > 1
     share = at_once // 2 if spread else 0
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit the open catalogue
-    counter = spawn.Value("i", 0)
+    # What processes share takes another process to look after it: not where there is one alone.
+    counter = spawn.Value("i", 0) if share else None
+    waiting = iter(hosts)
 
     def take() -> Sequence[Member] | None:
-        return _take(hosts, counter)
+        return next(waiting, None) if counter is None else _take(hosts, counter)
 
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
     workers = [threading.Thread(target=_work, args=(context, take, full, events.put)) for _ in range(at_once - share)]

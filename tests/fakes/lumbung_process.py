@@ -1,13 +1,20 @@
-"""`lumbung harvest` as a process that can be told to kill itself at any step. Imports little: it starts often."""
+"""`lumbung harvest` as processes that can be told to kill themselves at any step, and that start in no time.
+
+Run as a program, this loads everything once and then forks one harvest for each line it reads.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 
@@ -18,6 +25,56 @@ class Plant:
     step: str
     nth: int = 1
     before: bool = False
+
+
+class Harvests:
+    """Starts harvests one after the other; `with` ends it."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, __file__]
+        self._program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Harvests:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._program.communicate()
+
+    def start(self, home: Path, plant: Plant | None) -> int:
+        """The process id of a harvest into this home."""
+        assert self._program.stdin is not None
+        self._program.stdin.write(json.dumps([str(home), plant and asdict(plant)]) + "\n")
+        self._program.stdin.flush()
+        return self._read()
+
+    def wait(self) -> int:
+        """The exit status of the harvest that was started last, negative for a signal."""
+        return self._read()
+
+    def _read(self) -> int:
+        assert self._program.stdout is not None
+        return int(self._program.stdout.readline())
+
+
+def serve_harvests() -> None:
+    """Forks a harvest for each line, tells its process id, waits for it and tells its exit status."""
+    for name in ("harvester.harvest", "harvester.side_by_side", "harvester.progress", "harvester.cli", "web.cli"):
+        import_module(name)  # loaded once, for all that are forked
+
+    for line in sys.stdin:
+        home, plant = json.loads(line)
+        pid = os.fork()
+        if not pid:
+            run_harvest(Path(home), plant and Plant(**plant))
+        _tell(pid)
+        _tell(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def _tell(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
 
 
 def run_harvest(home: Path, plant: Plant | None) -> None:
@@ -58,3 +115,7 @@ def _plant_in_commits(plant: Plant) -> None:
     from sqlalchemy import Engine, event
 
     event.listen(Engine, "commit", _deadly(lambda _connection: None, plant))
+
+
+if __name__ == "__main__":
+    serve_harvests()
