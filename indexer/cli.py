@@ -28,6 +28,11 @@ def index() -> None:
 @click.option("--works", is_flag=True, help="Decide anew which records are the same work, after a change of the rules.")
 def reindex(*, works: bool) -> None:
     """Build a new index from nothing and swap it in; searches are answered meanwhile."""
+    reindex_now(works=works)
+
+
+def reindex_now(*, works: bool = False) -> None:
+    """A new index stands in the place of the present one, of whatever schema or state that is."""
     from harvester.catalogue.database import open_catalogue
     from harvester.settings import load_settings
     from indexer.build import forget_works, rebuild

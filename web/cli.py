@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from importlib import import_module
@@ -16,7 +17,9 @@ from urllib.request import urlopen
 
 import click
 
-from harvester.errors import ConfigError, LumbungError
+from harvester.errors import ConfigError, LumbungError, SchemaChangedError
+
+_WITH_PARENT = "_LUMBUNG_WITH_PARENT"  # in the environment of a child of `up`
 
 # Name of the command: where it is, and its one line for `lumbung --help`.
 _COMMANDS = {
@@ -73,6 +76,8 @@ def lumbung(verbose: bool) -> None:
 
 def main() -> None:
     """Runs the command line; errors that Lumbung names are one sentence on stderr."""
+    if os.environ.pop(_WITH_PARENT, None):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         lumbung(prog_name="lumbung", standalone_mode=False)
     except click.ClickException as error:
@@ -135,11 +140,12 @@ def up(host: str, port: int, sample_members: bool, samples_port: int) -> None:
     """
     from harvester.cli import harvest_now, has_members, register_samples
     from harvester.settings import load_settings
-    from indexer.cli import index_now
+    from indexer.cli import index_now, reindex_now
 
     settings = load_settings()
     check_port(host, port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the children must not outlive us
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the children must not outlive us
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         site: subprocess.Popen[bytes] | None = None
         if settings.index_path.is_dir():
@@ -153,7 +159,11 @@ def up(host: str, port: int, sample_members: bool, samples_port: int) -> None:
             _say_open(host, port)
         if has_members():
             harvest_now()
-            index_now()
+            try:
+                index_now()
+            except SchemaChangedError:  # after an update: nothing but our own catalogue is needed to mend it
+                click.echo("the index is of an earlier version; a new one is built", err=True)
+                reindex_now()
         else:
             click.echo("there are no members yet; `lumbung members add SLUG BASE_URL` adds one", err=True)
         if not site:
@@ -171,12 +181,26 @@ def _say_open(host: str, port: int) -> None:
 
 def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
     """A command of ours as a child that ends when the stack does."""
-    # A session of its own: Ctrl-C reaches us alone, and we end the child in order.
+    # A session of its own: Ctrl-C reaches us alone, and we end the child in order. Where we are killed, its
+    # stdin ends, and so does it.
     child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "web", *arguments], stdout=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-m", "web", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, _WITH_PARENT: "1"},
+        start_new_session=True,
     )
     stack.callback(_stop, child)
     return child
+
+
+def _end_with_parent() -> None:
+    """This process and its workers end when the one that started it is gone, however it went."""
+    while os.read(0, 4096):
+        pass
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(5)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
