@@ -51,11 +51,13 @@ def response_moment(response_date: str, fetched_at: int) -> datetime:
     """When a response was made, by its own clock as far as that can be believed.
 
     Where its date cannot be read: a day before we fetched it, for what we cannot know. A date more than a day
-    after that is a wrong clock's, and a watermark from it would skip whatever changes until then.
+    ahead of us is a wrong clock's and no better: a watermark from it would skip whatever changes until then.
     """
     ours = from_epoch(fetched_at)
     theirs = parse_datestamp(response_date)
-    return ours - timedelta(days=1) if theirs is None else min(theirs, ours + timedelta(days=1))
+    if theirs is None or theirs > ours + timedelta(days=1):
+        return ours - timedelta(days=1)
+    return theirs
 
 
 def from_epoch(seconds: int) -> datetime:

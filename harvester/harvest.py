@@ -57,6 +57,8 @@ from harvester.settings import Settings
 _STOPPED = "stopped by the operator; the next harvest goes on from here"
 # Answers that say nothing about the token they were asked with.
 _NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
+# So many records of which none can be used say that something is wrong with the whole; a few are just bad ones.
+_TELLING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ class _MemberHarvest:
         return self._finish(errors, asked, reached)
 
     def _finish(self, errors: list[str], asked: list[str | None], reached: list[str]) -> Run:
-        outcome = self._outcome(bool(errors))
+        outcome = self._outcome(asked, broken=bool(errors))
         error = "; ".join(errors) or None
         with self.catalogue.write() as connection:
             from_ = None if None in asked or not asked else min(filter(None, asked))
@@ -168,11 +170,10 @@ class _MemberHarvest:
         self.context.report(Progress(self.member.slug, run.pages, run.records, run=run))
         return run
 
-    def _outcome(self, broken: bool) -> Outcome:
+    def _outcome(self, asked: list[str | None], *, broken: bool) -> Outcome:
         counts = self._totals
         if broken:
-            # A run that could use nothing of what it was given has failed, however much that was.
-            useless = 0 < counts.failed == counts.records
+            useless = counts.failed == counts.records and _is_telling(counts.records, full=None in asked)
             return "failed" if useless or not self._pages else "incomplete"
         if counts.failed:
             return "complete-with-failures"
@@ -263,7 +264,7 @@ class _MemberHarvest:
             self._start_pass(state)
             raise
         short = size is not None and received < size
-        if short or (received and not usable):
+        if short or (not usable and _is_telling(received, full=state.pass_from is None)):
             self._start_pass(state)
             what = f"the list ended after {received} of {size}" if short else f"none could be used of {received}"
             raise IncompleteListError(f"{what} records", url=self._kept.url if self._kept else "")
@@ -317,6 +318,11 @@ class _MemberHarvest:
                 fetched=self._kept,
                 error=f"{type(error).__name__}: {error}",
             )
+
+
+def _is_telling(received: int, *, full: bool) -> bool:
+    """Whether it is a failure that none of these could be used: a list asked for in full never leaves it at that."""
+    return received >= (1 if full else _TELLING)
 
 
 def _as_granular(watermark: str, granularity: Granularity) -> str:

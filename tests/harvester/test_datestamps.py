@@ -100,7 +100,9 @@ def test_no_response_date_is_too_early_for_a_watermark(moment: datetime, granula
     [
         ("2024-03-10T12:30:00Z", datetime(2024, 3, 10, 12, 30, tzinfo=UTC)),
         ("2024-03-10T19:30:15Z", datetime(2024, 3, 10, 19, 30, 15, tzinfo=UTC)),
-        ("2099-01-01T00:00:00Z", NOON + timedelta(days=1)),
+        ("2024-03-11T12:30:15Z", NOON + timedelta(days=1)),
+        ("2024-03-11T12:30:16Z", NOON - timedelta(days=1)),
+        ("2099-01-01T00:00:00Z", NOON - timedelta(days=1)),
         ("", NOON - timedelta(days=1)),
         ("yesterday", NOON - timedelta(days=1)),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from harvester.catalogue.harvests import ListState, Run, get_lists, list_problem
 from harvester.catalogue.members import Member, add_member, get_member, import_members, list_members
 from harvester.catalogue.records import CataloguedRecord, iter_records
 from harvester.catalogue.tables import harvests, pages
+from harvester.datestamps import format_datestamp
 from harvester.errors import ArchiveError
 from harvester.harvest import HarvestContext, Progress, harvest_member
 from harvester.oai import client
@@ -162,6 +164,21 @@ def test_a_last_page_of_failures_is_no_failed_list_even_if_it_is_all_of_a_run(
     assert network.harvest().outcome == "incomplete"
     assert counts(network.harvest()) == ("complete-with-failures", 0, 0, 0, 0, 2)
     assert network.watermark() == "2024-05-01T11:45:00Z"
+
+
+@pytest.mark.parametrize(
+    ("news", "outcome"), [(1, "complete-with-failures"), (19, "complete-with-failures"), (20, "failed")]
+)
+def test_a_few_unusable_records_since_the_last_harvest_hold_nothing_up_and_many_are_a_failure(
+    news: int, outcome: str, network: Network, repository: FakeRepository
+) -> None:
+    network.harvest()
+    former = network.watermark()
+    repository.now = "2024-06-01T12:00:00Z"
+    repository.put(*numbered(news, payload="", datestamp="2024-05-20T00:00:00Z"))
+    assert counts(network.harvest()) == (outcome, 0, 0, 0, 0, news)
+    assert network.watermark() == (former if outcome == "failed" else "2024-06-01T11:45:00Z")
+    assert network.harvest(full=True).outcome == ("failed" if news > 12 else "complete-with-failures")
 
 
 Break = Callable[[Network, FakeRepository], None]
@@ -323,7 +340,7 @@ def test_a_response_date_that_cannot_be_true_makes_no_watermark_that_skips(
     assert run.outcome == "complete"
     watermark = network.watermark()
     assert watermark is not None
-    assert watermark < "2098"
+    assert watermark < format_datestamp(datetime.now(UTC))
     assert network.harvest().outcome == "nothing-new"
     assert ["from" in request.arguments for request in repository.lists()[:4]] == [False, False, False, True]
     assert repository.lists()[3].arguments["from"] == watermark
