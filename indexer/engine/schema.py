@@ -27,17 +27,22 @@ SEARCHED: dict[Field, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "source": (("source",), ()),
 }
 
-# Exact values; those of facets are counted too.
+# Exact values, for filters.
 KEY_FIELDS: dict[KeyField, str] = {
     key: f"{key}_key"
     for key in ("member", "type", "language", "subject", "author", "doi", "isbn", "issn", "access", "level")
 }
+
+# What facets count. Values that are many are counted by a number, several times as fast as by their text, which
+# NUMBERED_TEXT has behind the number.
+NUMBER_FIELDS: dict[KeyField, str] = {"subject": "subject_number", "author": "author_number"}
+NUMBERED_TEXT = "facet_text"
 FACET_FIELDS: dict[Facet, str] = {
     "member": "member_key",
     "type": "type_key",
     "language": "language_key",
-    "subject": "subject_key",
-    "author": "author_key",
+    "subject": NUMBER_FIELDS["subject"],
+    "author": NUMBER_FIELDS["author"],
     "year": "year",
 }
 
@@ -52,13 +57,16 @@ SORT_FIELDS: dict[Sort, str] = {
 # In suggestions: the first word of a name or subject, a later one.
 WORD_PLACES = ("\x1e", "\x1f")
 _LONGEST_KEY = 500
+_NUMBER_BYTES = 6  # in one of 500 libraries with a million values two share a number, and count as one
 _LAST = "\U0010ffff"  # sorts behind every text
 _STORED = tuple(field.name for field in fields(Document))
 
 
 def schema_checksum() -> str:
     """A name for this schema and analysis: an index under another name must be built again."""
-    parts = (VERSION, EXACT_WEIGHTS, STEM_WEIGHTS, KEY_FIELDS, SORT_FIELDS, WORD_PLACES, _STORED, _LONGEST_KEY)
+    scored = (VERSION, EXACT_WEIGHTS, STEM_WEIGHTS)
+    exact = (KEY_FIELDS, NUMBER_FIELDS, NUMBERED_TEXT, _NUMBER_BYTES, FACET_FIELDS, SORT_FIELDS)
+    parts = (scored, exact, WORD_PLACES, _STORED, _LONGEST_KEY)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -66,6 +74,16 @@ def key(value: str) -> str:
     """The value as a field of keys holds it: without what UTF-8 cannot say, and cut where it is overlong."""
     short = value[:_LONGEST_KEY]
     return short if short.isascii() else short.encode("utf-8", "replace").decode()
+
+
+def number(value: str) -> int:
+    """The number by which facets count a key."""
+    return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=_NUMBER_BYTES).digest())
+
+
+def number_text(number: int, value: str = "") -> str:
+    """The key as NUMBERED_TEXT has it; without a key, what it begins with."""
+    return f"{number:0{2 * _NUMBER_BYTES}x}{value}"
 
 
 def order_key(*parts: str) -> str:
@@ -93,8 +111,13 @@ def project(document: Document) -> dict[str, list[Value]]:
         ("source", document.sources),
     ):
         found[name] = [exact for exact in map(exact_stream, values) if exact]
-    for kind, keys in _keys(document):
-        found[KEY_FIELDS[kind]] = list(dict.fromkeys(map(key, keys)))
+    for kind, exact_values in _keys(document):
+        keys = list(dict.fromkeys(map(key, exact_values)))
+        found[KEY_FIELDS[kind]] = [*keys]
+        if kind in NUMBER_FIELDS:
+            numbers = [number(each) for each in keys]
+            found[NUMBER_FIELDS[kind]] = [*numbers]
+            found.setdefault(NUMBERED_TEXT, []).extend(map(number_text, numbers, keys))
     for order, text in _orders(document):
         found[SORT_FIELDS[order]] = [text]
     found["suggest"] = [

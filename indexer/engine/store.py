@@ -15,6 +15,8 @@ from indexer.engine.schema import (
     EXACT_WEIGHTS,
     FACET_FIELDS,
     KEY_FIELDS,
+    NUMBER_FIELDS,
+    NUMBERED_TEXT,
     SORT_FIELDS,
     STEM_WEIGHTS,
     Value,
@@ -38,11 +40,13 @@ def create_index(build: Path) -> tantivy.Index:
     builder.add_bytes_field("document", stored=True)
     builder.add_integer_field("year", indexed=True, fast=True)
     builder.add_boolean_field("fulltext", indexed=True)
+    for name in NUMBER_FIELDS.values():
+        builder.add_integer_field(name, fast=True)
     for name in EXACT_WEIGHTS:
         builder.add_text_field(name, tokenizer_name="stream", index_option="position")
     for name in STEM_WEIGHTS:
         builder.add_text_field(name, tokenizer_name="stream", index_option="freq")
-    for name in ("id", *SORT_FIELDS.values(), *KEY_FIELDS.values(), "suggest"):
+    for name in ("id", *SORT_FIELDS.values(), *KEY_FIELDS.values(), NUMBERED_TEXT, "suggest"):
         fast = name in {"id", *SORT_FIELDS.values(), *FACET_FIELDS.values()}
         builder.add_text_field(name, fast=fast, tokenizer_name="raw", index_option="basic")
     build.mkdir(parents=True)
@@ -64,7 +68,8 @@ def stored(document: Document, fields: dict[str, list[Value]]) -> tantivy.Docume
     """What tantivy keeps of a document whose fields `project` gave."""
     kept = tantivy.Document()
     kept.add_bytes("document", pack(document))
-    others: dict[str, Callable[[str, Any], None]] = {"year": kept.add_integer, "fulltext": kept.add_boolean}
+    others: dict[str, Callable[[str, Any], None]] = dict.fromkeys(("year", *NUMBER_FIELDS.values()), kept.add_integer)
+    others["fulltext"] = kept.add_boolean
     add_text: Callable[[str, Any], None] = kept.add_text
     for name, values in fields.items():
         add = others.get(name, add_text)
