@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -68,13 +69,12 @@ class Transport:
             ThrottledError: the server asks for a longer pause than `max_wait`.
         """
         for tried in range(1, TRIES + 1):
-            last = tried == TRIES or self._stop.is_set()
             try:
                 answer = self._fetch_once(url, parameters)
             except ValueError as error:  # of requests, urllib3 and idna, for whatever a Location header may hold
                 raise UnreachableError("the address, or one it redirects to, is no web address", url=url) from error
             except requests.RequestException as error:
-                if last:
+                if self._is_last(tried):
                     raise UnreachableError(_sentence(error), url=url) from error
                 self._pause(tried, None)
                 continue
@@ -86,7 +86,7 @@ class Transport:
                     url=answer.url,
                     retry_after=answer.retry_after,
                 )
-            if last:
+            if self._is_last(tried):
                 return answer
             self._pause(tried, answer.retry_after)
         raise AssertionError("unreachable: the last try returns or raises")
@@ -94,6 +94,9 @@ class Transport:
     def close(self) -> None:
         """The connections are closed."""
         self._session.close()
+
+    def _is_last(self, tried: int) -> bool:
+        return tried == TRIES or self._stop.is_set()
 
     def _fetch_once(self, url: str, parameters: Mapping[str, str]) -> Answer:
         self.requests += 1
@@ -109,15 +112,24 @@ class Transport:
         ) as response:
             chunks = []
             size = 0
-            for chunk in response.iter_content(2**17):
-                size += len(chunk)
-                if size > MAX_PAGE_BYTES:
-                    raise UnreachableError(f"the answer is larger than {MAX_PAGE_BYTES // 2**20} MB", url=response.url)
-                if time.monotonic() > deadline:
-                    raise UnreachableError(
-                        f"the answer was not complete after {MAX_SECONDS:.0f} seconds", url=response.url
-                    )
-                chunks.append(chunk)
+            # Each byte starts READ_TIMEOUT anew: against a server that drips, somebody else must look at the clock.
+            clock = threading.Timer(max(0.0, deadline - time.monotonic()), _hang_up, (response,))
+            clock.daemon = True
+            clock.start()
+            try:
+                for chunk in response.iter_content(2**17):
+                    size += len(chunk)
+                    if size > MAX_PAGE_BYTES:
+                        limit = f"{MAX_PAGE_BYTES // 2**20} MB"
+                        raise UnreachableError(f"the answer is larger than {limit}", url=response.url)
+                    chunks.append(chunk)
+            except requests.RequestException:
+                if time.monotonic() < deadline:
+                    raise
+            finally:
+                clock.cancel()
+            if time.monotonic() >= deadline:
+                raise UnreachableError(f"the answer was not complete after {MAX_SECONDS:.0f} seconds", url=response.url)
             self.bytes += size
             retry_after = _retry_after(response.headers.get("Retry-After"))
             return Answer(response.url, response.status_code, b"".join(chunks), fetched_at, retry_after)
@@ -126,6 +138,11 @@ class Transport:
         seconds = 2.0**tried if retry_after is None else retry_after
         # Jitter upwards only: never sooner than the server asked.
         self._stop.wait(min(seconds * random.uniform(1.0, 1.25), self._max_wait))  # noqa: S311 - not a secret
+
+
+def _hang_up(response: requests.Response) -> None:
+    with suppress(OSError, ValueError):  # it has ended by itself meanwhile
+        response.raw.shutdown()
 
 
 def _retry_after(value: str | None) -> float | None:

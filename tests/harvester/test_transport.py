@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import formatdate
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_pause_ends_when_the_operator_stops(
     answer = make_transport(max_wait=60, stop=stop).fetch(provider.base + "/oai", IDENTIFY)
     assert answer.status == 503
     assert time.monotonic() - began < 5
-    assert len(repository.requests) == 2
+    assert len(repository.requests) == 1
 
 
 def test_an_answer_that_is_too_big_is_not_read_to_its_end(
@@ -159,6 +160,40 @@ def test_an_answer_that_takes_too_long_is_given_up(
     monkeypatch.setattr(module, "MAX_SECONDS", -1.0)
     with pytest.raises(UnreachableError, match="not complete after"):
         make_transport().fetch(provider.base + "/oai", IDENTIFY)
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 99999\r\n", "Transfer-Encoding: chunked\r\n", ""])
+@pytest.mark.parametrize("encoding", ["", "Content-Encoding: gzip\r\n"])
+def test_an_answer_that_drips_is_given_up(
+    length: str, encoding: str, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name in the head of a gzip file has no end: nothing of it is ever unpacked."""
+    monkeypatch.setattr(module, "MAX_SECONDS", 0.3)
+    monkeypatch.setattr(module, "READ_TIMEOUT", 3)
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            caller, _ = server.accept()
+            with caller, suppress(OSError):
+                caller.recv(9999)
+                caller.sendall(f"HTTP/1.1 200 OK\r\n{length}{encoding}\r\n".encode())
+                head = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff" if encoding else b"<"
+                chunked = "chunked" in length
+                caller.sendall(b"%x\r\n%b\r\n" % (len(head), head) if chunked else head)
+                while not gone.wait(0.02):
+                    caller.sendall(b"1\r\nx\r\n" if chunked else b"x")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        began = time.monotonic()
+        try:
+            with pytest.raises(UnreachableError, match="not complete after"):
+                make_transport().fetch(f"http://127.0.0.1:{server.getsockname()[1]}/oai", IDENTIFY)
+            assert time.monotonic() - began < 5
+        finally:
+            gone.set()
+            dripping.join()
 
 
 def test_a_gzip_answer_is_unpacked(
