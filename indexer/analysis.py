@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -208,10 +208,13 @@ def streams(text: str, language: str | None) -> tuple[str, str]:
     return _exact(found), " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
 
 
-def stem(word: str, language: str | None) -> str | None:
-    """The tagged stem of one word, or None where the language has no stemmer."""
+def forms(language: str | None) -> tuple[Mapping[str, str], Mapping[str, str] | None]:
+    """The exact token of every word, and its tagged stem; no stems where the language has no stemmer.
+
+    Both are asked for a word by its subscript, and have "" for one without such a form.
+    """
     tag = _TAGS.get(language or "")
-    return _stems_of(tag)[word] or None if tag else None
+    return _folds(), _stems_of(tag) if tag else None
 
 
 @lru_cache(maxsize=20_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from indexer.analysis import fold, iter_places, query_stems, stem
+from indexer.analysis import fold, forms, iter_places, query_stems
 from indexer.document import Document, Text
 from indexer.engine import Fragment
 from indexer.query import Node, query_words
@@ -42,25 +42,27 @@ class Matcher:
         if not (self._exact or self._prefixes):
             return []
         known = self._known.setdefault(language, {})
+        exact, stems = forms(language)
         found = []
         for place in iter_places(text):
-            source = place.group()
-            if source not in known:
-                known[source] = self._find_word(source, language)
-            word = known[source]
+            source = place[0]
+            if source in known:
+                word = known[source]
+            else:
+                word = known[source] = self._find_word(exact[source], stems[source] if stems is not None else "")
             if word is not None:
                 found.append(_Match(place.start(), place.end(), word))
         return found
 
-    def _find_word(self, source: str, language: str | None) -> str | None:
-        """The word of the query that a word of a text matches, or None."""
-        token = fold(source)
+    def _find_word(self, token: str, tagged: str) -> str | None:
+        """The word of the query that a word of a text matches by its token or its stem, or None."""
         if token in self._exact:
             return token
-        tagged = stem(source, language)
         if tagged in self._stems:
             return self._stems[tagged]
-        return next((prefix for prefix in self._prefixes if token.startswith(prefix)), None)
+        if self._prefixes:
+            return next((prefix for prefix in self._prefixes if token.startswith(prefix)), None)
+        return None
 
 
 def highlight(text: str, matcher: Matcher, language: str | None) -> Fragment:
