@@ -383,13 +383,14 @@ def test_a_resumed_harvest_reports_the_window_of_its_pass(network: Network, repo
 def test_a_kept_token_that_has_expired_starts_the_list_again(network: Network, repository: FakeRepository) -> None:
     repository.fail(3, HTML)
     network.harvest()
+    repository.now = "2024-06-01T12:00:00Z"
     repository.expire_tokens()
     repository.records = dict(list(repository.records.items())[:7])
     repository.state_size = False
     run = network.harvest()
     assert counts(run) == ("complete", 2, 0, 5, 0, 0)
     assert "resumptionToken" not in repository.lists()[3].arguments
-    assert network.watermark() is not None
+    assert network.watermark() == "2024-06-01T11:45:00Z"
 
 
 @pytest.mark.parametrize(
@@ -400,10 +401,10 @@ def test_a_kept_token_that_the_server_has_no_word_for_is_given_up(
 ) -> None:
     repository.fail(3, HTML)
     network.harvest()
-    repository.expire_tokens()
-    repository.fail(lambda request: request.resumes, *[fault] * 5)
+    old = repository.lists()[-1].arguments["resumptionToken"]
+    repository.fail(lambda request: request.arguments.get("resumptionToken") == old, *[fault] * 50)
+    repository.token_tail = "2"
     assert network.harvest().outcome == "failed"
-    repository._faults.clear()
     assert network.harvest().outcome == "complete"
     assert network.live() == set(repository.records)
 
@@ -426,6 +427,24 @@ def test_a_kept_token_outlives_a_server_that_does_not_answer_now(
     assert network.harvest().outcome == "failed"
     repository._faults.clear()
     assert counts(network.harvest()) == ("complete", 7, 0, 0, 0, 0)
+
+
+def test_records_that_failed_before_a_stop_are_no_missing_ones(network: Network, repository: FakeRepository) -> None:
+    repository.put(replace(repository.records["oai:a:003"], payload=""))
+    repository.fail(3, HTML)
+    assert counts(network.harvest()) == ("incomplete", 4, 0, 0, 0, 1)
+    assert counts(network.harvest()) == ("complete", 7, 0, 0, 0, 0)
+
+
+def test_a_list_that_was_too_short_is_asked_for_again_from_its_beginning(
+    network: Network, repository: FakeRepository
+) -> None:
+    repository.last_token, repository.state_size = True, 13
+    assert network.harvest().outcome == "incomplete"
+    repository.state_size = True
+    run = network.harvest()
+    assert (run.outcome, run.records) == ("nothing-new", 12)
+    assert network.watermark() is not None
 
 
 def test_a_token_that_leads_to_nothing_is_the_end_of_the_list(network: Network, repository: FakeRepository) -> None:
@@ -526,7 +545,7 @@ def test_an_identify_that_cannot_be_read_is_no_reason_to_stop(network: Network, 
 
 
 def test_a_member_without_a_name_takes_the_repository_s(network: Network, repository: FakeRepository) -> None:
-    repository.name = "Perpustakaan <é>"
+    repository.name = " Perpustakaan \n <é>\u202e"
     network.harvest()
     named = FakeRepository()
     network.register(Member("b", "Our name", network.provider.serve(named, "/b")))

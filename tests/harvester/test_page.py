@@ -141,7 +141,7 @@ def test_a_payload_stands_on_its_own() -> None:
 
 
 def test_the_hash_tells_payloads_apart_and_nothing_else() -> None:
-    same, other = record_of(rest="<metadata> <a/></metadata>"), record_of(rest="<metadata><a>1</a></metadata>")
+    same, other = record_of(rest="<metadata> <a/>tail\n</metadata>"), record_of(rest="<metadata><a>1</a></metadata>")
     redated = record_of(HEADER.replace("2024-01-02", "2025"))
     plain = record_of().records[0].hash
     assert [same.records[0].hash == plain, redated.records[0].hash == plain] == [True, True]
