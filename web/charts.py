@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from indexer.engine import Bucket
@@ -44,8 +44,18 @@ class Plot:
     top: int
 
 
-def year_bars(buckets: Iterable[Bucket], years: Years, *, width: float = 240, height: float = 60) -> tuple[Bar, ...]:
-    """One bar for each year, or for as many years as keep the picture readable; none where no year is known."""
+def year_bars(
+    buckets: Iterable[Bucket],
+    years: Years,
+    single: Collection[int] = (),
+    *,
+    width: float = 240,
+    height: float = 60,
+) -> tuple[Bar, ...]:
+    """One bar for each year, or for as many years as keep the picture readable; none where no year is known.
+
+    Bars are chosen by the span `years`, or by the `single` years.
+    """
     counts = {int(bucket.value): bucket.count for bucket in buckets if bucket.value.isdigit()}
     if not counts:
         return ()
@@ -71,7 +81,7 @@ def year_bars(buckets: Iterable[Bucket], years: Years, *, width: float = 240, he
                 y=height - tall,
                 width=round(wide, 1),
                 height=tall,
-                chosen=years != (None, None) and inside,
+                chosen=(years != (None, None) and inside) or any(lower <= year < lower + step for year in single),
             )
         )
     return tuple(bars)

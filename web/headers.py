@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+import gzip
+
+from flask import Flask, Response, request
+
+_SMALLEST_PACKED = 1000  # bytes: less is one packet either way
 
 _ALWAYS = {
     "Content-Security-Policy": (
@@ -18,7 +22,11 @@ _ALWAYS = {
 
 
 def use_headers(app: Flask) -> None:
-    """Every answer forbids what the site does not need; pages are never kept without asking again."""
+    """Every answer forbids what the site does not need, and none is kept without asking again unless it says so.
+
+    Texts travel compressed to readers whose program takes that.
+    """
+    app.after_request(_pack)  # what is registered first runs last
     app.after_request(_add_headers)
 
 
@@ -27,5 +35,16 @@ def _add_headers(answer: Response) -> Response:
         answer.headers.setdefault(name, value)
     if answer.mimetype == "text/html":
         answer.vary.update(("Accept-Language", "Cookie"))
-        answer.headers.setdefault("Cache-Control", "no-cache")
+    answer.headers.setdefault("Cache-Control", "no-cache")
+    return answer
+
+
+def _pack(answer: Response) -> Response:
+    textual = answer.is_json or "charset=" in answer.content_type
+    if answer.is_streamed or not textual or len(answer.get_data()) < _SMALLEST_PACKED:
+        return answer
+    answer.vary.add("Accept-Encoding")
+    if request.accept_encodings.quality("gzip") > 0:
+        answer.set_data(gzip.compress(answer.get_data(), 6, mtime=0))
+        answer.headers["Content-Encoding"] = "gzip"
     return answer

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from harvester.catalogue.harvests import MemberStatus, list_statuses
@@ -16,6 +16,13 @@ from web.tiers import Tiers, get_tiers
 from web.words import OUTCOMES, outcome_of
 
 blueprint = Blueprint("health", __name__)
+
+# What the public reads of a tier that is down; the cause, which may name paths and commands, goes into the log.
+_DOWN = {
+    "catalogue": "cannot be reached",
+    "archive": "its folder is not there",
+    "engine": "the index is being built or cannot be reached",
+}
 
 
 @blueprint.get("/healthz")
@@ -58,7 +65,8 @@ def check_tiers(tiers: Tiers) -> dict[str, str]:
             check()
             states[tier] = "ok"
         except LumbungError as error:
-            states[tier] = str(error)
+            current_app.logger.warning("%s: %s", tier, error)
+            states[tier] = _DOWN[tier]
     return states
 
 

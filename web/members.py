@@ -51,7 +51,7 @@ def member(slug: str) -> str:
         sizes=dict(zip((run.id for run in ended), sizes, strict=True)),
         problems=problems,
         ended=ended,
-        plot=plot_values([run.finished_at or 0 for run in ended], sizes) if len(ended) > 1 else None,
+        plot=plot_values([run.finished_at or 0 for run in ended], sizes) if ended else None,
     )
 
 

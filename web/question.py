@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 from werkzeug.datastructures import MultiDict
 
 from indexer.parser import parse_query
-from indexer.query import Facet, SearchRequest, Sort
+from indexer.query import All, Facet, SearchRequest, Sort
 
 KEYS: Final[tuple[Facet, ...]] = ("member", "type", "language", "subject", "author")
+_CHOSEN: Final[tuple[Facet, ...]] = (*KEYS, "year")
 SORTS: Final[tuple[Sort, ...]] = ("relevance", "newest", "oldest", "title", "added")
 Years = tuple[int | None, int | None]
 
@@ -23,7 +24,8 @@ _MOST_VALUES = 40  # of one facet
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The state of a search, all of it in the address. `chosen` are the values of each facet in `KEYS`.
+    """The state of a search, all of it in the address. `chosen` are the values of each facet in `KEYS`,
+    and years chosen one by one; a span of them is `years`, and there is never both.
 
     `opened` asks for the authors as well, whose facet costs more than the others together.
     """
@@ -42,6 +44,11 @@ class Question:
         return bool(self.chosen) or self.years != (None, None) or self.fulltext
 
     @property
+    def wordless(self) -> bool:
+        """True where there is a text, but nothing in it that can be searched, so that everything is found."""
+        return bool(self.text) and isinstance(parse_query(self.text).node, All)
+
+    @property
     def usual_sort(self) -> Sort:
         """The order in which results come where the reader names none: nothing to match, the newest first."""
         return "relevance" if self.text else "newest"
@@ -55,11 +62,12 @@ class Question:
         former = self.values(facet)
         rest = tuple(v for v in former if v != value)
         chosen = dict(self.chosen) | {facet: rest if value in former else (*former, value)}
-        return replace(self, chosen=tuple((f, chosen[f]) for f in KEYS if chosen.get(f)), cursor=None)
+        return replace(self, chosen=tuple((f, chosen[f]) for f in _CHOSEN if chosen.get(f)), cursor=None)
 
     def with_years(self, lower: int | None, upper: int | None) -> Question:
-        """The same question for these years, both included."""
-        return replace(self, years=(lower, upper), cursor=None)
+        """The same question for these years, both included, and no others."""
+        chosen = tuple(pair for pair in self.chosen if pair[0] != "year")
+        return replace(self, chosen=chosen, years=(lower, upper), cursor=None)
 
     def widened(self) -> Question:
         """The same words without any filter."""
@@ -103,10 +111,13 @@ def parse_question(args: MultiDict[str, str]) -> Question:
     """The question in an address. What cannot be read is left out: no address is an error."""
     text = " ".join(args.get("q", "")[: 4 * _LONGEST_TEXT].split())[:_LONGEST_TEXT]
     chosen = {facet: _clean(args.getlist(facet)) for facet in KEYS}
+    years = _parse_years(args)
+    if years == (None, None):
+        chosen["year"] = _single_years(args)
     question = Question(
         text=text,
         chosen=tuple((facet, values) for facet, values in chosen.items() if values),
-        years=_parse_years(args),
+        years=years,
         fulltext=args.get("fulltext") == "1",
         opened=args.get("facet") == "author" or bool(chosen["author"]),
         cursor=args.get("cursor", "")[:2000] or None,
@@ -127,9 +138,12 @@ def _clean(values: list[str]) -> tuple[str, ...]:
 
 
 def _parse_years(args: MultiDict[str, str]) -> Years:
-    """The span from the earliest to the latest year named; `year_from` and `year_to` are the form's own fields."""
+    """The span from the earliest to the latest year named, open where single years are chosen.
+
+    `year_from` and `year_to` are the form's own fields.
+    """
     lower, upper = _year(args.get("year_from", "")), _year(args.get("year_to", ""))
-    if lower is None and upper is None:
+    if lower is None and upper is None and not _single_years(args):
         spans = [value.partition("-") for value in args.getlist("year")]
         ends = [(_year(first), _year(last if dash else first)) for first, dash, last in spans]
         ends = [span for span in ends if span != (None, None)]
@@ -139,6 +153,18 @@ def _parse_years(args: MultiDict[str, str]) -> Years:
     if lower is not None and upper is not None and lower > upper:
         return upper, lower
     return lower, upper
+
+
+def _single_years(args: MultiDict[str, str]) -> tuple[str, ...]:
+    """Several years, each named by itself; none where there is a span, or one year, which is a span of its own."""
+    named = [value for value in args.getlist("year") if value.strip()]
+    years = sorted({year for value in named[:_MOST_VALUES] if (year := _year(value)) is not None})
+    return tuple(map(str, years)) if len(years) > 1 and not any(map(_is_span, named)) else ()
+
+
+def _is_span(text: str) -> bool:
+    first, dash, last = text.partition("-")
+    return bool(dash) and (_year(first), _year(last)) != (None, None)
 
 
 def _year(text: str) -> int | None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 
 from harvester.catalogue.members import list_members
 from harvester.catalogue.records import CataloguedRecord, find_record, get_works, public_ids
+from harvester.catalogue.tables import members
 from harvester.datestamps import from_epoch
 from harvester.errors import EngineError
 from indexer.crosswalks import describe
@@ -18,7 +20,7 @@ from web import words
 from web.exports import EXPORTS, Export
 from web.links import full_url, safe_url
 from web.locales import present_locale
-from web.reference import Reference, format_citation, make_reference
+from web.reference import Reference, format_citation, make_reference, telling_sources
 from web.tiers import Tiers, get_tiers
 
 blueprint = Blueprint("record", __name__)
@@ -54,18 +56,21 @@ class RecordView:
 def record(name: str) -> ResponseReturnValue:
     """The record as a page, or as what the address's ending or the reader's program asks for."""
     record_id, dot, suffix = name.partition(".")
-    if dot and suffix not in EXPORTS:
+    if dot and suffix.lower() not in EXPORTS:
         abort(404)
     tiers = get_tiers()
     with tiers.catalogue.read() as connection:
         found = find_record(connection, record_id.lower())
         names = {member.slug: member.name for member in list_members(connection)}
-    if found is None:
-        abort(404)
-    if found.id != record_id:  # read aloud, typed in capitals
-        return redirect(url_for("record.record", name=found.id + dot + suffix), 301)
+        if found is None:
+            abort(404)
+        if found.deleted:  # its member may be registered no more, but has its name still
+            former = connection.scalar(select(members.c.name).where(members.c.slug == found.member))
+    if name != name.lower():  # read aloud, typed in capitals
+        return redirect(url_for("record.record", name=name.lower()), 301)
     if found.deleted:
-        return _negotiable(make_response(render_template("gone.html", record=found, names=names), 410))
+        gone = make_response(render_template("gone.html", record=found, names=names, former=former), 410)
+        return gone if dot else _negotiable(gone)
     view = view_record(tiers, found, names)
     export = EXPORTS[suffix] if dot else _wanted_export()
     answer = _export(export, view) if export else _page(tiers, view)
@@ -97,6 +102,7 @@ def _page(tiers: Tiers, view: RecordView) -> Response:
         record=view.record,
         description=description,
         identifiers=_identifiers(description),
+        sources=telling_sources(description),
         exports=EXPORTS.values(),
         citation=format_citation(reference, present_locale(), kind),
         similar=_similar(tiers, view),

@@ -15,6 +15,11 @@ _VOLUME = re.compile(r"\bvol(?:ume)?\b\.?\s*(\d+)", re.IGNORECASE)
 _ISSUE = re.compile(r"\b(?:no|nomor|issue|iss)\b\.?\s*(\d+(?:[-/]\d+)?)", re.IGNORECASE)
 _PAGES = re.compile(r"[;:,]\s*(?:pp?\.|hal\.?)?\s*([A-Za-z]?\d+\s*[-–]\s*[A-Za-z]?\d+)\s*\.?$")
 
+# "2301-1234", "e-ISSN: 2301-1234", "urn:issn:2301-1234 (online)": an identifier, which has a line of its own.
+_ONLY_ISSN = re.compile(
+    r"(?:urn:)?(?:[ep]-?)?(?:issn)?[\s:.]*\d{4}-\d{3}[\dx]\s*(?:\(?(?:print|online|cetak)\)?)?", re.IGNORECASE
+)
+
 _JOIN = {"id": (", dan ", "t.t."), "en": (", & ", "n.d.")}
 
 
@@ -60,9 +65,14 @@ class Reference:
         return f"{''.join(c for c in family.lower() if c.isascii() and c.isalnum()) or 'anon'}{self.year}_{self.id}"
 
 
+def telling_sources(description: Description) -> tuple[str, ...]:
+    """The sources that say more than an ISSN."""
+    return tuple(source for source in description.sources if not _ONLY_ISSN.fullmatch(source.strip()))
+
+
 def make_reference(record_id: str, url: str, member: str, description: Description) -> Reference:
     """The reference of a described record."""
-    source = description.sources[0] if description.sources else ""
+    source = next(iter(telling_sources(description)), "")
     placed = description.type.type in {"article", "conference", "chapter"} and not source.startswith("http")
     container = _CONTAINER.match(source)
     return Reference(

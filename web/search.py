@@ -10,7 +10,9 @@ from flask_babel import gettext
 
 from harvester.catalogue.members import list_members
 from harvester.errors import QueryRejectedError
-from indexer.engine import Bucket, Engine, Results
+from indexer.engine import Bucket, Engine, Fragment, Hit, Results
+from indexer.highlight import Matcher, snippet
+from indexer.parser import parse_query
 from indexer.query import Facet
 from web import words
 from web.charts import year_bars
@@ -41,6 +43,14 @@ class FacetView:
     name: Facet
     first: tuple[Choice, ...]
     more: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What else of a work matched, where neither its title nor its abstract did."""
+
+    label: str
+    text: Fragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +98,9 @@ def results() -> str:
         correction=replace(question, text=correction, cursor=None) if correction else None,
         wider=wider,
         facets=[_view(name, question, found, names) for name in KEYS if name in found.facets],
-        bars=year_bars(found.facets.get("year", ()), question.years),
+        bars=year_bars(found.facets.get("year", ()), question.years, [int(year) for year in question.values("year")]),
         chips=_chips(question, names),
+        reasons=_reasons(question, found),
         readable=_readable(tiers.engine, question),
         sorts=[
             (words.SORTS[sort], replace(question, sort=sort, cursor=None).path(), sort == question.sort)
@@ -131,6 +142,29 @@ def _view(name: Facet, question: Question, found: Results, names: Mapping[str, s
     )
     shown = max(_SHOWN, len(chosen))
     return FacetView(name, choices[:shown], choices[shown:])
+
+
+def _reasons(question: Question, found: Results) -> dict[str, Reason]:
+    """The reasons for hits without any mark, by document."""
+    matcher = Matcher(parse_query(question.text))
+    unmarked = (hit for hit in found.hits if not any(mark for _, mark in hit.title.parts + hit.snippet.parts))
+    return {hit.document.id: reason for hit in unmarked if (reason := _find_reason(hit, matcher))}
+
+
+def _find_reason(hit: Hit, matcher: Matcher) -> Reason | None:
+    document = hit.document
+    for label, values in (
+        (words.SORTS["title"], [title.value for title in document.titles[1:]]),
+        (words.FACETS["author"], [*document.creators, *document.contributors]),
+        (words.FACETS["subject"], document.subjects),
+        (gettext("Publisher"), document.publishers),
+        (gettext("Published in"), document.sources),
+    ):
+        for value in values:
+            text = snippet(value, matcher, document.text_language)
+            if any(mark for _, mark in text.parts):
+                return Reason(str(label), text)
+    return None
 
 
 def _chips(question: Question, names: Mapping[str, str]) -> list[Choice]:

@@ -12,49 +12,60 @@ from indexer.analysis import tokenize, words
 from indexer.document import Document
 from indexer.engine import Suggestion
 from indexer.engine.compile import Compiler
-from indexer.engine.schema import EXACT_WEIGHTS, WORD_PLACES
+from indexer.engine.schema import EXACT_WEIGHTS, SORT_FIELDS, WORD_PLACES
 from indexer.engine.store import load
 from indexer.parser import parse_query
 from indexer.query import In, KeyField, Term, query_words
 
 _TELLING_WORDS = 12
 _SHORTEST_MENDED = 4
+_VALUED: tuple[KeyField, ...] = ("subject", "author")
 
 
 def complete(searcher: tantivy.Searcher, compiler: Compiler, prefix: str, limit: int) -> tuple[Suggestion, ...]:
-    """Titles first; authors and subjects, the most frequent first, have a quarter each where there are enough."""
+    """Subjects, authors and titles that begin so come first, then those with a later word that does.
+
+    Subjects and authors have a quarter each at first, the most frequent first; what room is left goes in order.
+    """
     typed = words(prefix)
     if len("".join(typed)) < 2 or limit < 1:
         return ()
-    values = {kind: _values(searcher, compiler, kind, " ".join(typed), limit) for kind in ("author", "subject")}
+    joined = " ".join(typed)
+    titles = [Suggestion(title, "title") for title in _titles(searcher, compiler, typed, limit)]
+    begun = [title for title in titles if " ".join(words(title.text)).startswith(joined)]
     quarter = max(1, limit // 4)
-    kept = sum(min(quarter, len(found)) for found in values.values())
-    titles = list(_titles(searcher, compiler, typed, limit))[: max(limit - kept, 1)]
-    found = [Suggestion(title, "title") for title in titles]
-    for kind, others in (("author", "subject"), ("subject", "")):
-        room = limit - len(found) - min(quarter, len(values.get(others, ())))
-        found += [Suggestion(value, kind) for value in values[kind][: max(room, 0)]]
-    return tuple(found[:limit])
+    groups: list[tuple[list[Suggestion], int]] = []
+    for place, among, share in zip(WORD_PLACES, (begun, titles), (limit - 2 * quarter, limit), strict=True):
+        if place == WORD_PLACES[0] or len(joined) > 2:  # two letters begin too many words
+            groups += [(_values(searcher, compiler, kind, place + joined, limit), quarter) for kind in _VALUED]
+        groups.append((among, share))
+    first = [suggestion for found, share in groups for suggestion in found[:share]]
+    return tuple(dict.fromkeys([*first, *(suggestion for found, _ in groups for suggestion in found)]))[:limit]
 
 
 def _titles(searcher: tantivy.Searcher, compiler: Compiler, typed: list[str], limit: int) -> Iterator[str]:
-    query = compiler.completing(typed)
+    """Titles that begin with these words, the last one begun, in their order; then those that have them later."""
     seen: set[str] = set()
-    for _, address in searcher.search(query, limit * 2, count=False).hits:
-        title = load(searcher, address).title
-        folded = " ".join(words(title))
-        if folded not in seen:
-            seen.add(folded)
-            yield title
+    joined = " ".join(typed)
+    # A key of the order of titles is what a title begins with, and the document's id.
+    terms = searcher.terms_with_prefix(SORT_FIELDS["title"], joined.encode().hex(), limit=limit)
+    keys = dict.fromkeys(bytes.fromhex(term).partition(b"\0")[0].decode() for term, _ in terms)
+    for query in (*(compiler.completing(begun.split()) for begun in keys), compiler.completing(typed)):
+        for _, address in searcher.search(query, limit * 2, count=False).hits:
+            title = load(searcher, address).title
+            folded = " ".join(words(title))
+            if folded not in seen:
+                seen.add(folded)
+                yield title
 
 
-def _values(searcher: tantivy.Searcher, compiler: Compiler, kind: KeyField, typed: str, limit: int) -> list[str]:
-    """Values with a word that begins so; those that only deleted documents had are left out."""
-    values: dict[str, None] = {}
-    for place in WORD_PLACES[: 1 if len(typed) < 3 else 2]:  # two letters begin too many words
-        terms = searcher.terms_with_prefix("suggest", f"{kind}{place}{typed}", limit=limit * 3)
-        values |= dict.fromkeys(term.rpartition("\x1f")[2] for term, _ in terms)
-    return [v for v in values if compiler.count(In(kind, (v,)))][:limit]
+def _values(
+    searcher: tantivy.Searcher, compiler: Compiler, kind: KeyField, beginning: str, limit: int
+) -> list[Suggestion]:
+    """Values with such a beginning at that place; those that only deleted documents had are left out."""
+    terms = searcher.terms_with_prefix("suggest", f"{kind}{beginning}", limit=limit * 3)
+    values = dict.fromkeys(term.rpartition("\x1f")[2] for term, _ in terms)
+    return [Suggestion(v, kind) for v in values if compiler.count(In(kind, (v,)))][:limit]
 
 
 def mend(searcher: tantivy.Searcher, compiler: Compiler, text: str) -> str | None:

@@ -106,7 +106,13 @@ def _harvest(
         )
     with catalogue.write() as connection:
         finish_harvest(
-            connection, harvest_id, outcome=outcome, error=error, requests=1, size=len(xml), now=catalogue.now() + 90
+            connection,
+            harvest_id,
+            outcome=outcome,
+            error=error,
+            requests=1,
+            size=len(xml),
+            now=catalogue.now() + 90,
         )
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from lxml import etree
-from sample_network import Network, Page
+from sample_network import NOW, Network, Page, build_network
+
+from harvester.catalogue.database import open_catalogue
+from harvester.catalogue.members import get_member, mark_removed
+from indexer.document import Description
+from web.app import create_app
+from web.reference import telling_sources
 
 MEDIA_TYPES = {
     "ris": "application/x-research-info-systems",
@@ -30,7 +37,9 @@ def test_the_page_tells_what_the_member_told(client: FlaskClient, network: Netwo
     assert told["Identifier at the member"] == "oai:batik"
     assert page.links("//dl//a")["10.5555/alfa.2019_1"] == "https://doi.org/10.5555/alfa.2019_1"
     assert ("creator", "Santoso, Budi") in zip(
-        page.texts('//details[@class="raw"]//th[@scope="row"]'), page.texts('//details[@class="raw"]//td'), strict=True
+        page.texts('//details[@class="raw"]//th[@scope="row"]'),
+        page.texts('//details[@class="raw"]//td'),
+        strict=True,
     )
 
 
@@ -102,7 +111,32 @@ def test_a_removed_record_answers_410_and_says_when_and_who(client: FlaskClient,
     assert "Perpustakaan Alfa" in page.text("//main")
     assert "19 October 2026" in page.text("//main")
     assert "Rahasia" not in page.answer.text
-    assert client.get(f"/record/{network.id_of('gone')}.ris").status_code == 410
+    export = client.get(f"/record/{network.id_of('gone')}.ris")
+    assert (export.status_code, "Accept" in export.vary) == (410, False)
+
+
+def test_after_a_membership_the_tombstone_says_that_it_ended(tmp_path: Path) -> None:
+    network = build_network(tmp_path, indexed=False)
+    catalogue = open_catalogue(network.settings.catalogue_url)
+    with catalogue.write() as connection:
+        mark_removed(connection, get_member(connection, "alfa"), NOW)
+    catalogue.close()
+    app = create_app(network.settings)
+    page = Page(app.test_client(), f"/record/{network.id_of('gone')}", status=410, Accept_Language="en")
+    assert "The membership of Perpustakaan Alfa ended" in page.text("//main")
+    app.extensions["lumbung"].close()
+
+
+@pytest.mark.parametrize(
+    ("sources", "kept"),
+    [
+        (("2301-1234", "Jurnal Tani; Vol. 5"), ("Jurnal Tani; Vol. 5",)),
+        (("e-ISSN: 2301-123X", "urn:issn:2301-1234", "ISSN 2301-1234 (online)"), ()),
+        (("Tani 1998-2003", "Jurnal 2301-1234"), ("Tani 1998-2003", "Jurnal 2301-1234")),
+    ],
+)
+def test_a_source_that_is_only_an_issn_is_no_source(sources: tuple[str, ...], kept: tuple[str, ...]) -> None:
+    assert telling_sources(Description(sources=sources)) == kept
 
 
 @pytest.mark.parametrize("path", ["000000000000", "x", "padi", "0" * 5000, "..%2f..%2fetc", "%00", "a.ris", ".ris"])
@@ -119,3 +153,4 @@ def test_an_id_in_capitals_leads_to_the_record(client: FlaskClient, network: Net
     answer = client.get(f"/record/{network.id_of('batik').upper()}.bib")
     assert answer.status_code == 301
     assert answer.location == f"/record/{network.id_of('batik')}.bib"
+    assert client.get(f"/record/{network.id_of('batik')}.RIS").location == f"/record/{network.id_of('batik')}.ris"

@@ -74,6 +74,32 @@ def test_years_are_read_in_every_form_and_nonsense_is_left_out(client: FlaskClie
     assert Page(client, f"/search?q=padi+nomor&{query}").total() == total
 
 
+def test_years_named_one_by_one_are_those_years_and_nothing_between_them(client: FlaskClient) -> None:
+    page = Page(client, "/search?q=padi+nomor&year=2000&year=2003")
+    assert page.total() == 4
+    chips = page.links('//ul[contains(@class, "chips")]//a')
+    assert chips["Remove Year: 2000 ×"] == "/search?q=padi+nomor&year=2003"
+    assert len(page.tree.xpath('//*[local-name()="rect" and @class="chosen"]')) == 2
+    counts = client.get("/api/search?q=padi+nomor&year=2000&year=2003").get_json()
+    assert (counts["total"], len(counts["facets"]["year"])) == (4, 25)
+    assert sum(bucket["count"] for bucket in counts["facets"]["type"]) == 4
+    assert Page(client, "/search?q=padi+nomor&year=2000&year=2003&year_from=2000&year_to=2003").total() == 8
+
+
+@pytest.mark.parametrize("text", ["😀", '"', "(((", "AND"])
+def test_a_text_without_words_says_that_everything_is_shown(client: FlaskClient, text: str) -> None:
+    page = Page(client, "/search?" + urlencode({"q": text}))
+    assert page.total() == 58
+    assert page.text('//p[@class="note"]') == "There is no word in it that can be searched; these are all works."
+    assert not Page(client, "/search?q=padi").tree.xpath('//p[@class="note"]')
+
+
+def test_a_hit_that_matches_elsewhere_says_where(client: FlaskClient) -> None:
+    page = Page(client, "/search?q=universitas+alfa")
+    assert page.texts('//li[@class="hit"]/p[@class="facts"]')[1:] == ["Publisher: Universitas Alfa"]
+    assert page.texts('//li[@class="hit"]//mark') == ["Universitas", "Alfa"]
+
+
 def test_the_histogram_has_a_bar_for_every_year_with_works(client: FlaskClient) -> None:
     page = Page(client, "/search?q=padi+nomor&year=2003")
     bars = page.tree.xpath('//*[contains(@class, "bars")]//*[local-name()="title"]')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,29 @@ def test_every_answer_carries_the_strict_headers(client: FlaskClient, path: str)
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'; ")
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/search", "/metrics", "/members/alfa.json", "/robots.txt"])
+def test_nothing_is_kept_without_asking_again(client: FlaskClient, path: str) -> None:
+    assert client.get(path).headers["Cache-Control"] == "no-cache"
+
+
+def test_texts_travel_compressed_where_the_reader_takes_that(client: FlaskClient) -> None:
+    for path in ("/search?q=padi&facet=author", "/api/search?q=padi", "/metrics"):
+        plain = client.get(path, headers={"Accept-Encoding": "gzip;q=0"})
+        packed = client.get(path, headers={"Accept-Encoding": "br, gzip"})
+        assert "Content-Encoding" not in plain.headers
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert len(packed.data) == int(packed.headers["Content-Length"]) < len(plain.data) / 2
+        assert "Accept-Encoding" in plain.vary
+        assert len(gzip.decompress(packed.data)) == len(plain.data)
+    assert "Content-Encoding" not in client.get("/robots.txt", headers={"Accept-Encoding": "gzip"}).headers
+
+
+def test_the_about_page_names_only_addresses_that_answer(client: FlaskClient) -> None:
+    for path in Page(client, "/about").tree.xpath('//main//a[starts-with(@href, "/")]/@href'):
+        assert client.get(path).status_code == 200, path
+    assert "/oai" not in client.get("/about").text
 
 
 def test_static_files_are_kept_for_ever_under_their_hash_only(client: FlaskClient) -> None:
@@ -170,7 +194,7 @@ def test_first_page_members_and_records_go_on_without_the_index(tmp_path: Path) 
     assert Page(client, f"/record/{network.id_of('batik')}").text("//h1").startswith("Batik")
     health = client.get("/healthz")
     assert health.status_code == 503
-    assert health.get_json()["tiers"]["engine"] != "ok"
+    assert health.get_json()["tiers"]["engine"] == "the index is being built or cannot be reached"
     assert 'lumbung_tier_up{tier="engine"} 0.0' in client.get("/metrics").text
     app.extensions["lumbung"].close()
 
