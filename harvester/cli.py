@@ -173,7 +173,7 @@ def harvest(slugs: tuple[str, ...], full: bool, as_json: bool, at_once: int) -> 
 
     Each is asked for what changed since its last complete harvest; a harvest that was stopped or killed
     goes on from its last page. Exit status: 0 all complete, 1 a member failed or is incomplete, 2 wrong
-    settings. Ctrl-C stops at the next page; a second Ctrl-C at once.
+    settings. Ctrl-C stops at the next page; a second Ctrl-C at once, with exit status 130.
     """
     try:
         ok = harvest_now(slugs, full=full, as_json=as_json, at_once=at_once)
@@ -391,11 +391,12 @@ def _stop_signals(*, once: bool = False) -> Iterator[threading.Event]:
     stop = threading.Event()
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def set_stop(number: int, _frame: object) -> None:
+    def set_stop(_number: int, _frame: object) -> None:
         stop.set()
         if once:
+            for each in former:
+                signal.signal(each, signal.default_int_handler)
             click.echo("stopping at the next page; once more to stop at once", err=True)
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
     for number in former:
         signal.signal(number, set_stop)

@@ -82,7 +82,9 @@ def harvest_members(
         return next(waiting, None) if counter is None else _take(hosts, counter)
 
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
-    workers = [threading.Thread(target=_work, args=(context, take, full, events.put)) for _ in range(at_once - share)]
+    # Daemons all: who interrupts this does not wait for servers.
+    mine = (context, take, full, events.put)
+    workers = [threading.Thread(target=_work, args=mine, daemon=True) for _ in range(at_once - share)]
     if share:
         receiver, sender = spawn.Pipe(duplex=False)
         stop = cast("threading.Event", spawn.Event())  # it has the same methods
@@ -90,7 +92,7 @@ def harvest_members(
         process = spawn.Process(target=_work_apart, args=(its, hosts, counter), daemon=True)
         process.start()
         sender.close()  # so that the other end closes when the process is gone, however it went
-        workers.append(threading.Thread(target=_relay, args=(process, receiver, events.put)))
+        workers.append(threading.Thread(target=_relay, args=(process, receiver, events.put), daemon=True))
         threading.Thread(target=_pass_on, args=(context.stop, stop), daemon=True).start()
     for worker in workers:
         worker.start()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -95,11 +96,11 @@ def test_harvest_prints_one_object_a_member_and_exits_0_when_all_are_complete(
     assert list(run) == RUN_KEYS
     assert run | {"member": "a", "outcome": "complete", "requests": 4, "pages": 3, "records": 12, "added": 12} == run
     assert (run["error"], run["from"], run["until"]) == (None, None, "2024-05-01T12:00:00Z")
-    repository.put(FakeRecord("oai:a:99", "2024-05-01T12:00:00Z", payload=""))
+    repository.put(*(FakeRecord(f"oai:a:9{n}", "2024-05-01T12:00:00Z", payload="") for n in range(20)))
     assert lumbung("harvest", "a", "a", "--json").json[0]["outcome"] == "failed"
-    repository.put(FakeRecord("oai:a:98", "2024-05-01T12:00:00Z"))
+    repository.put(FakeRecord("oai:a:new", "2024-05-01T12:00:00Z"))
     again = lumbung("harvest", "a", "--json")
-    assert (again.code, again.json[0]["outcome"], again.json[0]["failed"]) == (0, "complete-with-failures", 1)
+    assert (again.code, again.json[0]["outcome"], again.json[0]["failed"]) == (0, "complete-with-failures", 20)
     assert again.json[0]["from"] == "2024-05-01T11:45:00Z"
 
 
@@ -315,3 +316,33 @@ def test_the_program_stops_at_the_next_page_and_goes_on_later(
     (rest,) = lumbung("harvest", "--json").json
     assert (rest["outcome"], rest["added"]) == ("complete", 2)
     assert len(ids(home)) == 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("hosts", [1, 9])
+def test_a_second_signal_ends_the_program_at_once(
+    number: int, hosts: int, repository: FakeRepository, home: Path, tmp_path: Path, lumbung: Lumbung
+) -> None:
+    reached, released = threading.Event(), threading.Event()
+
+    def hold(_request: Request) -> None:
+        reached.set()
+        released.wait(60)
+
+    repository.on_request = hold
+    with ExitStack() as stack:
+        for each in range(hosts):
+            provider = stack.enter_context(FakeProvider(f"127.0.2.{each + 1}"))
+            lumbung("members", "add", f"a{each}", provider.serve(repository))
+        stack.callback(released.set)
+        command = [str(Path(sys.executable).with_name("lumbung")), "harvest"]
+        program = stack.enter_context(
+            subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        assert reached.wait(60)
+        program.send_signal(number)
+        assert program.stderr is not None
+        assert "stopping at the next page" in program.stderr.readline()
+        program.send_signal(number)
+        out, err = program.communicate(timeout=30)
+    assert (program.returncode, out, err.strip()) == (130, "", "stopped")
