@@ -196,7 +196,8 @@ class _MemberHarvest:
             self._record_answer(None, error)
             return
         self.granularity = parse_granularity(root.findtext(".//{*}granularity"))
-        name = (root.findtext(".//{*}repositoryName") or "").strip()
+        name = " ".join((root.findtext(".//{*}repositoryName") or "").split())
+        name = "".join(filter(str.isprintable, name))
         if name and self.member.name == self.member.slug:  # the operator gave it no name
             with self.catalogue.write() as connection:
                 rename_member(connection, self.member, name)

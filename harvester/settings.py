@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from errno import EISDIR
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -15,6 +17,9 @@ from pydantic_settings import (
 )
 
 from harvester.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SETTINGS_FILE = "lumbung.toml"
 
@@ -33,7 +38,13 @@ class Settings(BaseSettings):
     secret_key: str = Field(
         "", description="signs cookies and tokens; default: made once, kept in the home folder", repr=False
     )
-    max_wait: float = Field(300.0, gt=0, description="seconds; the longest pause between two tries of one request")
+    max_wait: float = Field(
+        300.0,
+        gt=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="seconds, a day at most; the longest pause between two tries of one request",
+    )
     allow_private: bool = Field(
         False,
         description="links found in records may lead to private and loopback addresses; development only",
@@ -52,6 +63,11 @@ class Settings(BaseSettings):
         """The environment wins over the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _no_home_is_the_default(cls, value: object) -> object:
+        return value if value != "" else cls.model_fields["home"].default
+
     @field_validator("base_url", "admin_email")
     @classmethod
     def _fits_a_header(cls, value: str) -> str:
@@ -62,8 +78,12 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _base_url_is_a_web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(value)
+            right = parts.scheme in {"http", "https"} and parts.hostname
+        except ValueError:
+            right = None
+        if not right:
             raise ValueError("must be a web address such as https://library.example")
         return value.rstrip("/")
 
@@ -117,12 +137,33 @@ def load_settings(**overrides: object) -> Settings:
         ConfigError: naming each wrong setting and what it should be.
     """
     try:
+        if Path(SETTINGS_FILE).is_dir():  # pydantic would pass over it in silence
+            raise IsADirectoryError(EISDIR, "it is a folder")
         return Settings(**overrides)  # type: ignore[arg-type]  # each field validates its own value
     except ValidationError as error:
-        parts = [
-            f"LUMBUNG_{'_'.join(str(p) for p in problem['loc']).upper()}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise ConfigError("wrong settings: " + "; ".join(parts)) from error
+        raise ConfigError("wrong settings: " + "; ".join(map(_sentence, error.errors()))) from error
+    except OSError as error:
+        raise ConfigError(f"{SETTINGS_FILE} cannot be read: {error.strerror}") from error
     except ValueError as error:  # a lumbung.toml that is not TOML
         raise ConfigError(f"{SETTINGS_FILE} cannot be read: {error}") from error
+
+
+# What a value must be, by the kind of pydantic's error; our own validators say it themselves.
+_MUST_BE = {
+    "bool": "must be true or false",
+    "string": "must be a text",
+    "path": "must be the path of a folder",
+}
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting `{name}` in {SETTINGS_FILE}"
+    if problem["type"] == "value_error":
+        words = str(problem["ctx"]["error"])
+    elif name == "max_wait":
+        words = "must be a number of seconds above 0, 86400 at most"
+    else:
+        words = _MUST_BE[problem["type"].partition("_")[0]]
+    return f"LUMBUNG_{name.upper()}: {words}"

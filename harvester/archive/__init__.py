@@ -44,8 +44,14 @@ def open_archive(url: str) -> Archive:
     from harvester.archive.local import LocalArchive  # noqa: PLC0415 - the contract does not depend on a store
 
     if not url.startswith("file:///"):
-        raise ConfigError(f"LUMBUNG_ARCHIVE must be a file:/// URL, not {url!r}")
+        # No more of it is told: it may hold a password.
+        raise ConfigError(f"LUMBUNG_ARCHIVE must be a file:/// URL, not {_scheme(url)}")
     return LocalArchive(Path(unquote(urlsplit(url).path)))
+
+
+def _scheme(url: str) -> str:
+    scheme, colon, _ = url.partition(":")
+    return f"one of {scheme}:" if colon and scheme.isalnum() else "a text without a scheme"
 
 
 def page_key(slug: str, harvest_id: int, sequence: int) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -34,15 +34,21 @@ class Member:
             raise ConfigError(
                 f"the slug {self.slug!r} must be lower-case letters, digits and single hyphens, 64 at the most"
             )
+        if not self.name.strip() or not self.name.isprintable():
+            raise ConfigError(f"{self.slug}: the name {self.name!r} must be one line of text, and not blank")
         try:
             parts = urlsplit(self.base_url)
-            right = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) and not parts.fragment
+            right = parts.scheme in {"http", "https"} and (parts.port or 1) and not parts.fragment
+            # One dot at the end is right: the name from the root.
+            right = right and all((parts.hostname or "").removesuffix(".").split("."))
         except ValueError:
             right = False
         if not right or not self.base_url.isprintable() or " " in self.base_url:
             raise ConfigError(f"{self.slug}: the base URL {self.base_url!r} must be a http:// or https:// address")
         if parts.username or parts.password:
             raise ConfigError(f"{self.slug}: the base URL must not carry a user name or password")
+        if any(name.lower() == "verb" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+            raise ConfigError(f"{self.slug}: give the base URL without ?verb=...: {self.base_url.partition('?')[0]}")
         if not self.prefixes:
             raise ConfigError(f"{self.slug}: at least one metadata prefix is needed; oai_dc is always right")
         if not all((*self.prefixes, *self.sets)):
@@ -115,6 +121,11 @@ def get_member(connection: Connection, slug: str) -> Member:
         known = ", ".join(m.slug for m in list_members(connection)) or "none yet"
         raise ConfigError(f"there is no member {slug!r}; members: {known}")
     return member
+
+
+def was_member(connection: Connection, slug: str) -> bool:
+    """Whether a member of this slug is registered, or was: the records of one that was removed are tombstones."""
+    return connection.execute(select(members.c.id).where(members.c.slug == slug)).first() is not None
 
 
 def list_members(connection: Connection) -> tuple[Member, ...]:

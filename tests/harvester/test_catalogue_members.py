@@ -60,6 +60,9 @@ def test_another_slug_is_refused(slug: str) -> None:
         "javascript:alert(1)",
         "http://user:secret@x.example/oai",
         "http://user@x.example/oai",
+        "http://..../oai",
+        "http://x..example/oai",
+        "http://.x.example/oai",
     ],
 )
 def test_a_base_url_that_cannot_be_asked_is_refused(url: str) -> None:
@@ -67,6 +70,18 @@ def test_a_base_url_that_cannot_be_asked_is_refused(url: str) -> None:
         replace(UNDIP, base_url=url)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("query", ["verb=Identify", "x=1&Verb=", "verb=ListRecords&metadataPrefix=oai_dc"])
+def test_a_request_is_no_base_url(query: str) -> None:
+    with pytest.raises(ConfigError, match=r"^undip: give the base URL without \?verb=\.\.\.: http://x.example/oai$"):
+        replace(UNDIP, base_url=f"http://x.example/oai?{query}")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u00a0", "a\nb", "a\tb", "a\x1b[31mb", "a\u202eb"])
+def test_a_name_is_one_line_that_shows(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^undip: the name .* must be one line"):
+        replace(UNDIP, name=name)
 
 
 @pytest.mark.parametrize("change", [{"prefixes": ()}, {"prefixes": ("",)}, {"sets": ("",)}])

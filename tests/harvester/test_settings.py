@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from harvester.archive import open_archive
 from harvester.errors import ConfigError
 from harvester.settings import Settings, load_settings
 
@@ -50,6 +51,8 @@ def test_settings_do_not_change_and_show_no_secret() -> None:
         ("MAX_WAIT", "0"),
         ("MAX_WAIT", "-1"),
         ("MAX_WAIT", "nan"),
+        ("MAX_WAIT", "inf"),
+        ("MAX_WAIT", "86401"),
         ("MAX_WAIT", "soon"),
         ("BASE_URL", "library.example"),
         ("BASE_URL", "ftp://library.example"),
@@ -66,16 +69,43 @@ def test_a_wrong_setting_is_named(name: str, value: str, monkeypatch: pytest.Mon
     with pytest.raises(ConfigError, match=f"^wrong settings: LUMBUNG_{name}: ") as caught:
         load_settings()
     assert "\n" not in str(caught.value)
+    assert "must be" in str(caught.value)
+    assert "Value error" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("max_wait = ", "lumbung.toml"), ("unknown = 1", "LUMBUNG_UNKNOWN"), ("max_wait = [1]", "LUMBUNG_MAX_WAIT")],
+    [
+        ("max_wait = ", "lumbung.toml"),
+        ("hom = 1", "^wrong settings: unknown setting `hom` in lumbung.toml$"),
+        ("max_wait = [1]", "LUMBUNG_MAX_WAIT: must be a number"),
+        ("home = 5", "LUMBUNG_HOME: must be the path"),
+        ("engine = 5", "LUMBUNG_ENGINE: must be a text"),
+        ("allow_private = 5", "LUMBUNG_ALLOW_PRIVATE: must be true or false"),
+    ],
 )
 def test_a_wrong_file_is_named(content: str, words: str, in_empty_folder: Path) -> None:
     (in_empty_folder / "lumbung.toml").write_text(content)
     with pytest.raises(ConfigError, match=words):
         load_settings()
+
+
+def test_a_settings_file_that_cannot_be_read_is_named(in_empty_folder: Path) -> None:
+    (in_empty_folder / "lumbung.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"^lumbung\.toml cannot be read: it is a folder$"):
+        load_settings()
+
+
+def test_an_empty_home_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUMBUNG_HOME", "")
+    assert load_settings().home == Path("lumbung-data")
+
+
+def test_an_archive_that_we_do_not_know_is_named_without_its_password() -> None:
+    with pytest.raises(ConfigError, match=r"LUMBUNG_ARCHIVE must be a file:/// URL, not one of s3:$"):
+        open_archive("s3://key:secret@bucket")
+    with pytest.raises(ConfigError, match=r"not a text without a scheme$"):
+        open_archive("secret")
 
 
 def test_the_base_url_has_no_slash_at_its_end() -> None:
