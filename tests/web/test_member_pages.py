@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from flask.testing import FlaskClient
-from sample_network import Network, Page
+from sample_network import NOW, Network, Page
+
+from harvester.catalogue.database import open_catalogue
+from harvester.catalogue.harvests import begin_harvest, finish_harvest
+from harvester.catalogue.members import Member, add_member
+from harvester.settings import Settings
+from indexer.engine.opening import open_engine
+from web.app import create_app
 
 
 def rows(page: Page, table: str = "//table") -> list[list[str]]:
@@ -42,6 +51,25 @@ def test_a_failed_harvest_says_why(client: FlaskClient) -> None:
     page = Page(client, "/members/beta")
     assert page.text('//p[@class="sentence"]') == "Failed: 0 records"
     assert page.text('//p[@class="note bad"]') == "beta did not answer <within> 60 s"
+
+
+def test_one_harvest_is_one_dot_and_full_texts_are_no_number_where_there_are_none(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    catalogue = open_catalogue(settings.catalogue_url)
+    with catalogue.write() as connection:
+        delta = add_member(connection, Member("delta", "Delta", "https://delta.example/oai"), NOW)
+        harvest = begin_harvest(connection, delta, NOW)
+        finish_harvest(connection, harvest, outcome="nothing-new", error=None, requests=1, size=1, now=NOW)
+    engine = open_engine(settings)
+    engine.write([], [], 0)
+    engine.close()
+    catalogue.close()
+    app = create_app(settings)
+    page = Page(app.test_client(), "/members/delta", Accept_Language="en")
+    assert len(page.tree.xpath('//*[local-name()="circle"]')) == 1
+    assert page.text("//figcaption").startswith("Records after the harvest of 18 November 2026: 0.")
+    assert Page(app.test_client(), "/", Accept_Language="en").texts("//dl//dt") == ["works", "member"]
+    app.extensions["lumbung"].close()
 
 
 def test_a_member_that_was_never_harvested_has_a_page(client: FlaskClient) -> None:

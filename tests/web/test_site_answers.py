@@ -57,6 +57,14 @@ def test_suggestions_complete_what_is_typed(client: FlaskClient) -> None:
     assert client.get("/api/suggest?q=b").get_json() == client.get("/api/suggest").get_json() == []
 
 
+def test_suggestions_that_begin_with_what_is_typed_come_first(client: FlaskClient) -> None:
+    assert [(found["text"], found["kind"]) for found in client.get("/api/suggest?q=batik").get_json()] == [
+        ("batik", "subject"),
+        ("Batik Pesisir: Sejarah & Makna <Motif>", "title"),
+        ("Makna motif batik Lasem", "title"),
+    ]
+
+
 def test_the_health_names_every_tier(client: FlaskClient) -> None:
     answer = client.get("/healthz")
     assert answer.status_code == 200
