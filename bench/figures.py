@@ -109,8 +109,7 @@ def section(name: str, report: Report, load: float, *, quick: bool = False) -> s
     rows += [(figure.name, figure.measured, figure.target, figure.verdict) for figure in report.figures]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     table = "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     )
     size = " (quick: small sizes, not a result)" if quick else ""
     return f"## {name}{size}\n{report.about}\n\n{table}\n\n{_circumstances(load)}\n"

@@ -23,7 +23,7 @@ from indexer.build import advance
 from indexer.document import Document
 from indexer.engine import embedded
 from indexer.engine.embedded import EmbeddedEngine
-from indexer.engine.schema import pack, project
+from indexer.engine.schema import NUMBER_FIELDS, pack, project
 from indexer.engine.store import create_index
 
 _AT_ONCE = 5000  # of one commit, as `advance` has it
@@ -98,10 +98,10 @@ def _write_bare(folder: Path, ready: list[tuple[dict[str, list[Any]], bytes]]) -
             for fields, packed in ready[start : start + _AT_ONCE]:
                 document = tantivy.Document()
                 document.add_bytes("document", packed)
+                others = dict.fromkeys(("year", *NUMBER_FIELDS.values()), document.add_integer)
+                others["fulltext"] = document.add_boolean
                 for name, values in fields.items():
-                    add = {"year": document.add_integer, "fulltext": document.add_boolean}.get(
-                        name, document.add_text
-                    )
+                    add = others.get(name, document.add_text)
                     for value in values:
                         add(name, value)
                 writer.add_document(document)

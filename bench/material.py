@@ -174,9 +174,7 @@ def iter_documents(count: int) -> Iterator[Document]:
         document = replace(
             first,
             id=f"{number:012}",
-            holders=(
-                Holder(f"{number:012}", f"member-{source.randrange(MEMBERS):02}", "https://example.org/", False),
-            ),
+            holders=(Holder(f"{number:012}", f"member-{source.randrange(MEMBERS):02}", "https://example.org/", False),),
             year=source.randint(1985, 2025),
             added=1_700_000_000 + number,
         )

@@ -43,9 +43,7 @@ def _times(parse: Callable[[bytes], object], pages: list[bytes]) -> Callable[[],
 def _made_pages(count: int) -> list[bytes]:
     records = iter_made()
     return [
-        list_records_xml(
-            record_xml(f"oai:made:{number}", made) for number, made in enumerate(islice(records, 100))
-        )
+        list_records_xml(record_xml(f"oai:made:{number}", made) for number, made in enumerate(islice(records, 100)))
         for _ in range(count)
     ]
 

@@ -24,7 +24,7 @@ import Stemmer
 from indexer import indonesian
 
 # Raise it when a change here or in the stemmer changes any token: it is part of the index's schema.
-VERSION = 1
+VERSION = 2
 
 _LONGEST_TOKEN = 64
 _MOST_MEMOISED = 400_000
@@ -86,7 +86,8 @@ def fold(word: str) -> str:
     """The word as tokens have it: lower case, no accents, letters and digits only; may be empty."""
     if not word.isascii():
         parts = unicodedata.normalize("NFKD", word.casefold().translate(_SPELLED))
-        word = unicodedata.normalize("NFC", "".join(c for c in parts if not _is_accent(c)))
+        plain = "".join(c for c in parts if not _is_accent(c))
+        word = unicodedata.normalize("NFC", plain.casefold())  # again: mathematical capitals are letters by now
     else:
         word = word.lower()
     if not word.isalnum():
