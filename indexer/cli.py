@@ -55,7 +55,7 @@ def records(slugs: tuple[str, ...], *, as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from harvester.catalogue.database import open_catalogue
-    from harvester.catalogue.members import get_member
+    from harvester.catalogue.members import get_member, was_member
     from harvester.catalogue.records import iter_records, public_ids
     from harvester.settings import load_settings
     from indexer.crosswalks import describe
@@ -63,7 +63,8 @@ def records(slugs: tuple[str, ...], *, as_json: bool) -> None:
     with closing(open_catalogue(load_settings().catalogue_url)) as catalogue:
         with catalogue.read() as connection:
             for slug in slugs:
-                get_member(connection, slug)
+                if not was_member(connection, slug):
+                    get_member(connection, slug)  # says who there is
         this_year = datetime.fromtimestamp(catalogue.now(), UTC).year
         for record in iter_records(catalogue, slugs):
             work = record.id

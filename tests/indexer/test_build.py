@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from filling import Values, fill
 
 from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue.members import get_member, mark_removed
 from harvester.catalogue.records import CataloguedRecord, iter_records
 from indexer.build import BuildCounts, advance, forget_works, rebuild
 from indexer.cli import index, records, reindex
@@ -332,4 +333,7 @@ def test_the_commands_index_rebuild_and_list(tmp_path: Path, monkeypatch: pytest
     assert len(table) == 1
     assert TITLE.upper() in table[0]
     assert run.invoke(records, ["nobody"]).exception is not None
+    with catalogue.write() as connection:
+        mark_removed(connection, get_member(connection, "b"), 9)
+    assert run.invoke(records, ["b"]).output.splitlines() == table
     catalogue.close()
