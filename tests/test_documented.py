@@ -82,3 +82,9 @@ def test_every_address_of_the_site_is_documented(tmp_path: Path) -> None:
         path = re.sub(r"<(?:[^:>]+:)?(\w+)>", r"<\1>", rule.rule)
         bare = re.sub(r"\.<\w+>$", "", path)  # the forms of a record stand as .ris, .bib, ...
         assert any(pattern.match(path) or pattern.match(bare) for pattern in patterns), f"{rule.rule} is not documented"
+
+
+def test_every_relative_link_of_the_documents_leads_somewhere() -> None:
+    for path in [*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).exists(), f"{path.name} links to {link}, which is not there"

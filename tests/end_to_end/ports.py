@@ -9,7 +9,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -45,11 +45,14 @@ def fetch_json(url: str) -> Any:
     return json.loads(body)
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
-    """It is so, and the process still ran until then."""
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None, seconds: float = 60) -> None:
+    """It is so, and the process, if one is given, still ran until then."""
     deadline = monotonic() + seconds
     while not condition():
         assert monotonic() < deadline, f"nothing within {seconds} seconds"
+        if process is None:
+            sleep(0.01)
+            continue
         try:
             raise AssertionError(f"it ended with {process.wait(0.01)}")
         except subprocess.TimeoutExpired:

@@ -14,7 +14,7 @@ from time import monotonic
 
 import pytest
 from installation import Installation
-from ports import fetch_json, free_port, is_open, wait_until
+from ports import fetch, fetch_json, free_port, is_open, wait_until
 
 from harvester.samples.provider import serve
 from harvester.samples.repository import SampleRecord, SampleRepository
@@ -103,6 +103,22 @@ def test_one_command_opens_a_searchable_site_and_one_ctrl_c_ends_everything(netw
         assert not network.children()
         # On a machine that has nothing else to do the wall clock says less than the processor's, of two cores.
         assert min(seconds, processor_seconds() - before) < 5
+
+
+def test_a_killed_command_leaves_no_child_and_the_next_one_mends_an_index_of_an_earlier_version(
+    network: Network,
+) -> None:
+    network.up()
+    total = network.search()
+    assert network.end(signal.SIGKILL) == -signal.SIGKILL
+    wait_until(lambda: not network.children(), None)
+    pointer = network.installation.home / "index" / "current"
+    pointer.write_text("0123456789ab-1")
+    network.up()
+    wait_until(lambda: pointer.read_text() != "0123456789ab-1", network.process)
+    address = f"http://127.0.0.1:{network.port}/api/search?q="
+    wait_until(lambda: fetch(address)[0] == 200, network.process)
+    assert network.search() == total
 
 
 def processor_seconds() -> float:
