@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault, Request
 
 import web.cli
@@ -46,7 +47,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lumbung(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Lumbung:
+def lumbung(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Lumbung]:
     monkeypatch.chdir(home.parent)
     monkeypatch.setenv("LUMBUNG_HOME", str(home))
     monkeypatch.setenv("LUMBUNG_MAX_WAIT", "0.001")
@@ -61,7 +62,8 @@ def lumbung(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
             code = end.code
         return Result(code, *capfd.readouterr())
 
-    return run
+    yield run
+    structlog.reset_defaults()  # the commands set up logs to the stderr of this test
 
 
 @pytest.fixture
