@@ -45,23 +45,32 @@ _NOBODY = re.compile(
 
 _TITLE_BEFORE = re.compile(
     r"^(?:assoc(?:iate)?\.?\s*|asst\.?\s*)?"
-    r"(?:(?:prof|dr|drs|dra|drh|drg|ir|apt|mr|mrs|ms)\.[\s,-]*"
+    r"(?:(?:prof|dr|drs|dra|drh|drg|ir|apt|ns|bdn|capt|mr|mrs|ms)\.[\s,-]*"
     r"(?:(?:hj?|kh|rer|nat|habil|techn?|eng|ing|dipl|phil|ec)[.-]+[\s,-]*)*"
     r"|(?:professor|profesor|prof|dr|drs|dra|ir)\s+|dr-ing\.?\s*)+",
     re.IGNORECASE,
 )
-_FIELD = (
-    r"(?:Si|Kom|Sc|Pd|Hum|Ag|Sos|Farm|Psi|Kep|Kes|Ked|Eng|Sn|Ds|Ars|Pi|Pt|Hut|Stat|Mat|Tr|Th|Fil|Ec|Dev|Env|Phil"
-    r"|Arch|Des|Acc|Bus|Mgt|Ikom|[A-Z]{1,3})"
+# Fields of Indonesian degrees that are more than initials, as in S.Kep, M.Par, A.Md.Keb and S.Tr.Pel.
+_LONG_FIELD = (
+    r"(?:Acc|Ag|Agr|Ak|Akt|Akun|Ant|Arch|Ars|Bio|Biomed|Biotek|Bns|Bus|Dent|Des|Dev|Div|Ds|Ec|Eng|Env|Epid|Fam|Farm|Fil"
+    r"|Fis|Ft|Geo|Gz|Han|Hub|Hum|Hut|Ikom|Imun|Int|IPust|Kar|Keb|Ked|Kel|Kep|Kes|Kg|Klin|Kn|Kom|Kons|Kp|Krim|Li|Ling|Log|Mar"
+    r"|Mat|Md|Mgt|Mus|Or|Par|Pd|Pel|Pet|Phil|Pi|Pol|Psi|Pt|Ptk|Pust|Rad|Sas|Sc|Si|Sn|Sos|Stat|Tek|Teol|Th|Tr|Trop|Vet)"
 )
+_FIELD = rf"(?:{_LONG_FIELD}|[A-Z]{{1,3}})(?!\w)"
+# What is found is not tried another way (?>): "S.S.S.S." can be parted in more ways than there is time for.
 _DEGREE = (
-    rf"(?:[SDM]\.?\s?{_FIELD}(?:\.\s?{_FIELD})*|Ph\.?\s?,?\s?D|MBA|DEA|DBA|Drs?|Dra|Ir|Prof|Apt|Ak|A\.?Md\w*|B\.?(?:A|Sc|Eng)"
-    r"|(?:Dipl|Dr)\.?\s?-?(?:Ing|Eng)|Dr\.?\s?rer\.?\s?nat|Sp\.?[A-Z]\w*|Lc|LL\.?[BM]|Jr|IP[MU]|CFA|PMP|CPA|Ed\.?D|Psikolog)"
+    r"(?>(?:(?:Dipl|Dr)\.?\s?-?(?:Ing|Eng)|Dr\.?\s?(?:rer\.?\s?nat|scient)|Drs?|Dra|dr"
+    rf"|[SDM]\.?\s?{_FIELD}(?:\.\s?{_FIELD})*|Ph\.?\s?,?\s?D|MBA|DEA|DBA|Ir|Prof|[Aa]pt|Ns|Bdn|Ak|CA"
+    rf"|A\.?\s?M[dD][a-z]*(?:\.\s?{_FIELD})*|B\.?(?:A|Sc|Eng)"
+    r"|Sp\.?\s?[A-Z]\w*(?:[.-][A-Z]\w*)*(?:\s?\(K\))?"
+    r"|Lc|LL\.?[BM]|Jr|IP[MU]|CFA|PMP|CPA|Ed\.?D|Psikolog|Kons)(?!\w))"
 )
-_TITLES_AFTER = re.compile(rf"\s*,[\s,.]*{_DEGREE}\.?(?:[\s,.]+{_DEGREE}\.?)*[\s,.]*$")
+_TITLES_AFTER = re.compile(rf"\s*,[\s,.]*{_DEGREE}(?:[\s,.]+{_DEGREE})*+[\s,.]*$")
 _DEGREE_AT_END = re.compile(
-    r"(?:,?\s+(?:[SM]\.\s?(?:Kom|Si|Sc|Eng|Pd|Farm|Hum|Sn)|(?:M\.[TMHASP]|S\.[TEHPS])(?:\.[A-Z])?|[SM][TEMHA]|MBA|Ph\.?\s?D"
-    r"|M(?:Sc|Eng|Kom|Si|Pd)|S(?:Kom|Si|Pd))\.?[\s,]*)+$"
+    r"(?>[\s,]*\s(?:[SM]\.\s?(?:Kom|Si|Sc|Eng|Pd|Farm|Hum|Sn)"
+    rf"|(?:[SM]|A\.Md|S\.Tr|M\.Tr)\.{_LONG_FIELD}"
+    r"|(?:M\.[TMHASP]|S\.[TEHPS])(?:\.[A-Z])?|[SM][TEMHA]|MBA|Ph\.?\s?D"
+    r"|M(?:Sc|Eng|Kom|Si|Pd)|S(?:Kom|Si|Pd))(?!\w)\.?)++[\s,]*$"
 )
 # "Kim, S. H." and "Diaz, MA" are a family name and initials, "Budi Santoso, S.H." is a lawyer.
 _INITIALS = re.compile(r"\s*(?:[^\W\d_a-z]\.?[\s-]*){1,4}")
@@ -81,9 +90,12 @@ _BODIES = frozenset(
         *("center", "centre", "bureau", "board", "college", "school", "office", "ministry", "agency", "group", "army"),
         *("academy", "museum", "trust", "studio", "studios", "publishing", "government", "service", "services", "navy"),
         *("collaboration", "team", "foundation", "polytechnic", "politeknik", "akademi", "states", "britain", "club"),
-        *("union", "federation", "prodi", "kampus", "dewan", "komisi", "panitia", "tim"),
+        *("union", "federation", "prodi", "kampus", "dewan", "komisi", "panitia"),
+        *("sanggar", "paguyuban", "komunitas", "ikatan", "majelis"),
     )
 )
+# In the first place only: Tim is a given name as well.
+_BODY_FIRST = frozenset(("tim", "unit", "women"))
 _BODY_STARTS = ("universi", "institut", "depart", "asosias", "associat", "laborator", "organis", "organiz")
 _WORD = re.compile(r"\w+")
 _FAMILY_FIRST = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # Japanese, Chinese, Korean
@@ -152,6 +164,8 @@ def _is_body(text: str) -> bool:
     words = _WORD.findall(text.lower())
     if text[len(words[0]) : len(words[0]) + 1] == ",":
         words = words[1:]
+    elif words[0] in _BODY_FIRST:
+        return True
     return any(word in _BODIES or word.startswith(_BODY_STARTS) for word in words)
 
 
