@@ -105,6 +105,7 @@ def _page(tiers: Tiers, view: RecordView) -> Response:
         sources=telling_sources(description),
         exports=EXPORTS.values(),
         citation=format_citation(reference, present_locale(), kind),
+        people=_people(tiers, view),
         similar=_similar(tiers, view),
         names=view.names,
         language_names=", ".join(words.language_name(code) for code in description.languages),
@@ -112,6 +113,24 @@ def _page(tiers: Tiers, view: RecordView) -> Response:
         page_url=full_url(f"/record/{view.record.id}"),
     )
     return make_response(page)
+
+
+def _people(tiers: Tiers, view: RecordView) -> list[tuple[str, str]]:
+    """Each creator's name, and a search that finds this work by it.
+
+    A work shows one spelling of a person; where this record has another, the family name leads there.
+    """
+    try:
+        document = tiers.engine.get(view.work)
+    except EngineError:
+        document = None
+    shown = document.creators if document else ()
+    return [
+        (name.display, url_for("search.results", author=name.display))
+        if name.display in shown
+        else (name.display, url_for("search.results", q=f'author:"{name.family}"'))
+        for name in view.description.creators
+    ]
 
 
 def _similar(tiers: Tiers, view: RecordView) -> list[Document]:

@@ -192,7 +192,8 @@ def write_slims(entry: Entry, site: str) -> SampleRecord:
     kind = "Text" if entry.kind == "book" and entry.n % 2 else _SLIMS_TYPES.get(entry.kind, "Text")
     dc = [
         *_each("title", entry.title),
-        *_each("creator", entry.creators[0] + nim, *entry.creators[1:], *entry.advisers),
+        *_each("creator", entry.creators[0] + nim, *entry.creators[1:]),
+        *_each("contributor", *entry.advisers),
         *_each("publisher", " : ".join(entry.publisher.rsplit(", ", 1))),
         *_each("date", entry.year),
         *_each("language", _SLIMS_LANGUAGES[entry.language]),

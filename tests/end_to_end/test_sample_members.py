@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from html import unescape
 from subprocess import DEVNULL, PIPE
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -158,3 +160,17 @@ def test_a_served_site_answers_readers_and_programs(network: Network) -> None:
     finally:
         end_group(site, signal.SIGINT)
     assert not is_open(port)
+
+
+def test_every_author_on_a_record_page_leads_to_that_work(network: Network) -> None:
+    client = create_app(Settings(home=network.installation.home)).test_client()
+    pages = {record["id"]: record["work"] for record in records_of(network) if not record["deleted"]}
+    lost = []
+    for record_id, work in pages.items():
+        html = client.get(f"/record/{record_id}").get_data(as_text=True)
+        (people,) = re.findall(r'<p class="people">(.*?)</p>', html, re.DOTALL)
+        for address in re.findall(r'href="([^"]+)"', people):
+            found = client.get("/api/" + unescape(address).removeprefix("/") + "&size=100").get_json()["hits"]
+            if work not in {pages[hit["id"]] for hit in found}:
+                lost.append((record_id, address))
+    assert not lost

@@ -28,7 +28,7 @@ def test_the_page_tells_what_the_member_told(client: FlaskClient, network: Netwo
     page = Page(client, f"/record/{network.id_of('batik')}")
     assert page.text("//h1") == "Batik Pesisir: Sejarah & Makna <Motif>"
     assert page.text('//p[@class="also"]') == "Coastal Batik: History and Meaning"
-    assert page.links('//p[@class="people"]/a')["Widjaja, Siti Nur"] == "/search?author=Widjaja%2C%20Siti%20Nur"
+    assert page.links('//p[@class="people"]/a')["Widjaja, Siti Nur"] == "/search?author=Widjaja,+Siti+Nur"
     told = dict(zip(page.texts("//dl/div/dt"), page.texts("//dl/div/dd[1]"), strict=True))
     assert told["Published"] == "12 March 2019"
     assert told["Language"] == "Indonesian"
