@@ -202,7 +202,7 @@ def test_killed_before_and_after_every_step(scene: Scene) -> None:
 def test_killed_at_every_page(scene: Scene) -> None:
     """By every request of the lists in turn: as it comes in, or some milliseconds after it was answered."""
     chance = random.Random(2)
-    for _ in range(2):
+    for _ in range(10):
         scene.change()
         # Of each process's requests the first is Identify. The fourth is after a page of the list that it goes on
         # with, whatever came before: each second process moves on, the others may not.
@@ -213,7 +213,9 @@ def test_killed_at_every_page(scene: Scene) -> None:
         else:
             pytest.fail("killed again and again, it never came to its end")
         scene.assert_alike()
-    assert scene.killed.kills >= 15
+        if scene.killed.kills >= 15:
+            return
+    pytest.fail("the processes were too fast to be killed often enough")
 
 
 def kill_at_request(scene: Scene, number: int, after: float | None) -> bool:

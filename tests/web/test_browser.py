@@ -227,10 +227,14 @@ def test_all_of_it_works_without_script(plain_browser: Browser, site: str, netwo
     resize(browser, 1280)
     browser.get(site)
     browser.find_element(By.NAME, "q").send_keys("padi", Keys.ENTER)
+    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.CLASS_NAME, "total"))
     total = browser.find_element(By.CLASS_NAME, "total").text
     # The driver holds closed details for hidden whatever the style sheet shows, so the mouse goes by place.
     choice = browser.find_element(By.CSS_SELECTOR, '[aria-labelledby="facet-type"] a')
     ActionChains(browser).move_to_element(choice).click().perform()
+    WebDriverWait(browser, 20).until(
+        lambda b: "type=" in b.current_url and b.find_elements(By.CSS_SELECTOR, ".chips a")
+    )
     assert browser.find_element(By.CLASS_NAME, "total").text != total
     browser.find_element(By.CSS_SELECTOR, ".chips a").click()
     assert browser.find_element(By.CLASS_NAME, "total").text == total
