@@ -90,7 +90,7 @@ def test_one_command_opens_a_searchable_site_and_one_ctrl_c_ends_everything(netw
     assert fetch_json(f"http://127.0.0.1:{network.port}/healthz")["status"] == "ok"
     total = network.search()
     assert total > 450
-    assert network.end(signal.SIGINT) in {0, 130}
+    assert network.end(signal.SIGINT) in {130, -signal.SIGINT}
     assert not network.children()
     assert not is_open(network.port)
     assert not is_open(network.samples_port)
@@ -99,7 +99,7 @@ def test_one_command_opens_a_searchable_site_and_one_ctrl_c_ends_everything(netw
         before = processor_seconds()
         _, seconds = network.up()
         assert network.search() == total
-        assert network.end(number) in {0, 130, 143}
+        assert network.end(number) in {130, -signal.SIGINT}  # a shell calls both 130
         assert not network.children()
         # On a machine that has nothing else to do the wall clock says less than the processor's, of two cores.
         assert min(seconds, processor_seconds() - before) < 5

@@ -219,7 +219,7 @@ def test_suggestions_come_by_typing_and_are_chosen_by_arrow(browser: Browser, si
     wait.until(lambda b: b.find_elements(By.CSS_SELECTOR, "[role=option]"))
     field.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
     wait.until(lambda b: "/search?" in b.current_url)
-    assert browser.find_elements(By.CSS_SELECTOR, ".hit")
+    wait.until(lambda b: b.find_elements(By.CSS_SELECTOR, ".hit"))
 
 
 def test_all_of_it_works_without_script(plain_browser: Browser, site: str, network: Network) -> None:
