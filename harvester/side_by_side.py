@@ -23,6 +23,7 @@ from harvester.catalogue.members import Member
 from harvester.errors import LumbungError
 from harvester.harvest import HarvestContext, Progress, harvest_member
 from harvester.logs import set_up_logging
+from harvester.processes import end_with_parent
 from harvester.settings import Settings
 
 HOSTS_AT_ONCE = 16
@@ -154,7 +155,7 @@ def _relay(process: BaseProcess, receiver: Connection, emit: _Emit) -> None:
 def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synchronized[int]) -> None:
     """The other process: threads, a catalogue and an archive of its own, and the same hosts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both of us; `stop` says what it means
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     set_up_logging(verbose=share.verbose)
     sending = threading.Lock()
 
@@ -179,11 +180,3 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
             structlog.get_logger("harvest").error("a harvest died", exc_info=event.error)
             raise SystemExit(1)
     catalogue.close()
-
-
-def _end_with_parent() -> None:
-    """This process ends when the one that started it is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-    os._exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from harvester.catalogue.records import CataloguedRecord
+from harvester.processes import end_with_parent
 from indexer.crosswalks import describe
 from indexer.document import Document
 from indexer.unite import document_of_record
@@ -50,7 +50,7 @@ def open_reader(this_year: int, expected: int) -> Iterator[Reader]:
         yield partial(map, read)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit open databases and the index's lock
-    with ProcessPoolExecutor(_PROCESSES, mp_context=spawn, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(_PROCESSES, mp_context=spawn, initializer=end_with_parent) as pool:
         try:
             yield partial(pool.map, read, chunksize=_CHUNK)
         finally:
@@ -62,15 +62,3 @@ def _read(record: CataloguedRecord, *, this_year: int) -> Reading:
         return Reading(record.number, (), None)
     description = describe(record, this_year=this_year)
     return Reading(record.number, match_keys(description), document_of_record(record, description))
-
-
-def _end_with_parent() -> None:
-    """This process ends when the one that started it is gone, however it went."""
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        if parent:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
