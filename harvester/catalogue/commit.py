@@ -213,6 +213,7 @@ class _PageCommit:
                     {
                         "harvest_id": harvest_id,
                         "page_id": page_id,
+                        "code": "unusable-record",
                         "identifier": failed.identifier,
                         "cause": failed.cause,
                     }

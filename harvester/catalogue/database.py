@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from harvester.errors import CatalogueError, ConfigError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA_VERSION = "0001"  # the newest of the migrations
+SCHEMA_VERSION = "0002"  # the newest of the migrations
 
 
 class Catalogue:

@@ -91,6 +91,7 @@ def _put_member(connection: Connection, member: Member, now: int) -> Member:
     values = {
         "name": member.name,
         "base_url": member.base_url,
+        "host": member.host,
         "prefixes": list(member.prefixes),
         "sets": list(member.sets),
         "fulltext": member.fulltext,

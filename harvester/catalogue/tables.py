@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -54,6 +56,62 @@ members = Table(
     # Counted with each commit: a catalogue of millions is not read to show a status.
     Column("live", BigInteger, nullable=False, default=0),
     Column("tombstones", BigInteger, nullable=False, default=0),
+    # When and how it is asked. Hosts, not members, are asked one thing at a time.
+    Column("host", String(255), nullable=False, server_default="", index=True),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("rule", String(64), nullable=False, server_default="1d"),  # an interval, or five fields of cron
+    Column("window", String(11)),  # 23:00-04:00 in its time zone; None: always
+    Column("timezone", String(64), nullable=False, server_default="Asia/Jakarta"),
+    Column("delay", Float, nullable=False, server_default="0"),  # seconds between two requests
+    Column("insecure_until", BigInteger),  # its certificate is not verified until then
+    Column("next_run", BigInteger, index=True),  # None: as soon as may be
+    Column("failures", Integer, nullable=False, server_default="0"),  # in a row
+    # What Identify says.
+    Column("contact", Text),
+    Column("deletion", String(16)),
+    # Who is told, and when: never, failure, always, monthly.
+    Column("mail_to", Text),
+    Column("mail", String(8), nullable=False, server_default="failure"),
+    Column("mailed_at", BigInteger),
+    # Reconciliation: how often, how long a vanished record waits, and the drop in percent that halts.
+    Column("reconcile_days", Integer, nullable=False, server_default="30"),
+    Column("pending_days", Integer, nullable=False, server_default="14"),
+    Column("max_drop", Integer, nullable=False, server_default="10"),
+    Column("next_reconcile", BigInteger),
+    Column("halted", Text),  # why deletions wait for a person
+)
+
+# What a member's server does against the protocol, and how it is asked because of it.
+quirks = Table(
+    "quirks",
+    metadata,
+    Column("member_id", ForeignKey("members.id"), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("set_by", String(16), nullable=False),  # harvester, operator
+)
+
+# Who asks a host now. A dead owner's lease runs out.
+leases = Table(
+    "leases",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("owner", String(120), nullable=False),
+    Column("until", BigInteger, nullable=False, index=True),
+)
+
+# What the worker does now and then for the whole network.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("next_run", BigInteger, nullable=False),
+    Column("owner", String(120)),
+    Column("until", BigInteger),
+    Column("last_run", BigInteger),
+    Column("error", Text),
 )
 
 # One list = one metadata prefix and one set of a member: its watermark, and how far an unfinished pass came.
@@ -72,7 +130,32 @@ lists = Table(
     Column("pass_started", String(40)),  # when the pass's first page was made
     Column("pass_received", Integer, nullable=False, default=0),
     Column("pass_size", Integer),
+    # A list that cannot be had in one piece: the date windows that are still to come, oldest first.
+    Column("windows", JSON),
+    Column("restarts", Integer, nullable=False, server_default="0"),  # of this pass, its token refused
+    Column("reconcile_token", Text),  # where an unfinished ListIdentifiers goes on
     UniqueConstraint("member_id", "prefix", "set_spec"),
+)
+
+# The identifiers that a reconciliation in progress was shown.
+listed = Table(
+    "listed",
+    metadata,
+    Column("list_id", ForeignKey("lists.id"), primary_key=True),
+    Column("identifier", Text, primary_key=True),
+)
+
+# Live records that a complete list did not show; gone when `due_at` comes, unless a person keeps them.
+vanished = Table(
+    "vanished",
+    metadata,
+    Column("record_id", ForeignKey("records.id"), primary_key=True),
+    Column("prefix", String(64), primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
+    Column("missed_at", BigInteger, nullable=False),  # by the first complete list without it
+    Column("times", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("kept_at", BigInteger),
 )
 
 harvests = Table(
@@ -91,6 +174,15 @@ harvests = Table(
     ),
     Column("bytes", BigInteger, nullable=False, default=0),
     Column("error", Text),
+    Column("kind", String(12), nullable=False, server_default="harvest"),  # or reconcile
+    Column("heartbeat", BigInteger),  # the last sign of progress
+    Column("first_url", Text),
+    Column("last_url", Text),
+    Column("response_date", String(40)),  # of the first answer
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("error_url", Text),
+    Column("error_key", Text),  # the archived answer
+    Column("mailed_at", BigInteger),
     Index(None, "member_id", "id"),
 )
 
@@ -116,7 +208,8 @@ problems = Table(
     metadata,
     Column("id", BigId, primary_key=True),
     Column("harvest_id", ForeignKey("harvests.id"), nullable=False),
-    Column("page_id", BigInteger, nullable=False),
+    Column("page_id", BigInteger),
+    Column("code", String(40), nullable=False, server_default="unusable-record"),  # of `harvester.problems`
     Column("identifier", Text, nullable=False),
     Column("cause", Text, nullable=False),
     Index(None, "harvest_id"),
