@@ -149,7 +149,9 @@ class FakeRepository:
                 f"<Identify><repositoryName>{escape(self.name)}</repositoryName>"
                 f"<granularity>{self.granularity}</granularity></Identify>"
             )
-        if verb != "ListRecords":
+        if verb == "GetRecord":
+            return self._single(arguments)
+        if verb not in {"ListRecords", "ListIdentifiers"}:
             return self._error("badVerb")
         asked, after, cursor = dict(arguments), ("", ""), 0
         if token := arguments.get("resumptionToken"):
@@ -158,10 +160,18 @@ class FakeRepository:
             asked, after, cursor = self._tokens[token]
         if asked.get("metadataPrefix") not in self.prefixes:
             return self._error("cannotDisseminateFormat")
-        return self._part(asked, after, cursor)
+        return self._part({**asked, "verb": verb}, after, cursor)  # a token is good for either verb
+
+    def _single(self, asked: Mapping[str, str]) -> bytes:
+        record = self.records.get(asked.get("identifier", ""))
+        if record is None:
+            return self._error("idDoesNotExist")
+        if asked.get("metadataPrefix") not in self.prefixes:
+            return self._error("cannotDisseminateFormat")
+        return self._wrap(f"<GetRecord>{self._record(record, asked['metadataPrefix'])}</GetRecord>")
 
     def _part(self, asked: dict[str, str], after: tuple[str, str], cursor: int) -> bytes:
-        prefix, from_, wanted = asked["metadataPrefix"], asked.get("from", ""), asked.get("set")
+        verb, prefix, from_, wanted = asked["verb"], asked["metadataPrefix"], asked.get("from", ""), asked.get("set")
         found = sorted(
             (
                 record
@@ -175,7 +185,8 @@ class FakeRepository:
             return self._error("noRecordsMatch")
         part = rest[: self.page_size]
         more = len(rest) > len(part)
-        text = "".join(self._record(record, prefix) for record in part)
+        write = self._header if verb == "ListIdentifiers" else self._record
+        text = "".join(write(record, prefix) for record in part)
         if more or cursor or self.last_token:
             token = f"{prefix}|{wanted or ''}|{from_}|{'|'.join(part[-1].key)}{self.token_tail}"
             self._tokens[token] = (asked, part[-1].key, cursor + len(part))
@@ -183,17 +194,20 @@ class FakeRepository:
             stated = f" completeListSize={quoteattr(str(size))}" if self.state_size is not False else ""
             shown = escape(token) if more or self.last_token else ""
             text += f'<resumptionToken cursor="{cursor}"{stated}>{shown}</resumptionToken>'
-        return self._wrap(f"<ListRecords>{text}</ListRecords>")
+        return self._wrap(f"<{verb}>{text}</{verb}>")
 
-    def _record(self, record: FakeRecord, prefix: str) -> str:
-        deleted = prefix in record.deleted_in
+    def _header(self, record: FakeRecord, prefix: str) -> str:
         datestamp = record.datestamp[:10] if self.granularity == DAY else record.datestamp
-        header = (
-            f"<header{' status=' + quoteattr('deleted') if deleted else ''}>"
+        return (
+            f"<header{' status=' + quoteattr('deleted') if prefix in record.deleted_in else ''}>"
             f"<identifier>{escape(record.identifier)}</identifier><datestamp>{datestamp}</datestamp>"
             + "".join(f"<setSpec>{escape(name)}</setSpec>" for name in record.sets)
             + "</header>"
         )
+
+    def _record(self, record: FakeRecord, prefix: str) -> str:
+        deleted = prefix in record.deleted_in
+        header = self._header(record, prefix)
         payload = record.payload
         if payload is None:
             title = f"<dc:title>{escape(record.title)}</dc:title>"
