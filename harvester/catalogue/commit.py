@@ -84,7 +84,8 @@ def commit_page(
     while True:
         try:
             with catalogue.write() as connection:
-                _move_list(connection, list_id, harvest_id, page, fetched)
+                if page.verb != "GetRecord":  # a record that was asked for by itself leaves the list where it is
+                    _move_list(connection, list_id, harvest_id, page, fetched)
                 commit = _PageCommit(connection, member, prefix, catalogue.now(), salts)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from harvester.catalogue.tables import lists, members
+from harvester.catalogue.tables import listed, lists, members, vanished
 from harvester.errors import ConfigError
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -147,6 +147,9 @@ def mark_removed(connection: Connection, member: Member, now: int) -> None:
     the beginning, so that its records come back.
     """
     connection.execute(update(members).where(members.c.id == member.id).values(removed_at=now))
+    connection.execute(delete(vanished).where(vanished.c.member_id == member.id))
+    of_member = select(lists.c.id).where(lists.c.member_id == member.id)
+    connection.execute(delete(listed).where(listed.c.list_id.in_(of_member)))
     connection.execute(delete(lists).where(lists.c.member_id == member.id))
 
 

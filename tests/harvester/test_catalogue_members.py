@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, literal, select
 
 from harvester.catalogue import Catalogue
 from harvester.catalogue.harvests import (
@@ -27,7 +27,7 @@ from harvester.catalogue.members import (
     mark_removed,
     rename_member,
 )
-from harvester.catalogue.tables import lists, members
+from harvester.catalogue.tables import listed, lists, members, records, vanished
 from harvester.errors import ConfigError, HarvestSupersededError
 
 UNDIP = Member("undip", "Universitas", "https://eprints.example.ac.id:8080/cgi/oai2?x=1", ("marc", "oai_dc"), ("a:b",))
@@ -195,3 +195,22 @@ def test_full_forgets_every_watermark_and_position(catalogue: Catalogue) -> None
         assert [s.watermark for s in get_lists(connection, second)] == [None, None]
         third = begin_harvest(connection, member, 6)
         assert [s.watermark for s in get_lists(connection, third)] == [None, None]
+
+
+def test_a_member_is_removed_in_the_middle_of_a_reconciliation(catalogue: Catalogue) -> None:
+    """What it was shown, and what waits to be deleted, goes with the lists; another member's stays."""
+    record = dict.fromkeys(("work_id", "datestamp", "added"), 1) | {"source_datestamp": "", "deleted": False}
+    with catalogue.write() as connection:
+        both = [add_member(connection, replace(UNDIP, slug=slug), 5) for slug in ("a", "b")]
+        for member in both:
+            begin_harvest(connection, member, 5)
+            row = {"id": member.id, "public_id": member.id, "member_id": member.id, "identifier": "x"}
+            connection.execute(insert(records).values(record | row))
+            missed = {"missed_at": 1, "times": 1, "due_at": 9, "record_id": member.id, "prefix": "marc"}
+            connection.execute(insert(vanished).values(missed | {"member_id": member.id}))
+        of_list = select(lists.c.id, literal("x"))
+        connection.execute(insert(listed).from_select(["list_id", "identifier"], of_list))
+        mark_removed(connection, both[0], 8)
+        assert connection.execute(select(vanished.c.member_id)).scalars().all() == [both[1].id]
+        left = select(lists.c.member_id).join(listed, listed.c.list_id == lists.c.id).distinct()
+        assert connection.execute(left).scalars().all() == [both[1].id]
