@@ -36,11 +36,13 @@ class MemberError(LumbungError):
     Args:
         message: what happened, in one sentence.
         url: the request that failed.
+        problem: which of `harvester.problems` it is, where its kind alone does not say.
     """
 
-    def __init__(self, message: str, *, url: str = "") -> None:
+    def __init__(self, message: str, *, url: str = "", problem: str = "") -> None:
         super().__init__(f"{message} [{url}]" if url else message)
         self.url = url
+        self.problem = problem
 
 
 class UnreachableError(MemberError):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import threading
 import time
+import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from harvester.errors import ThrottledError, UnreachableError
 
@@ -22,43 +23,64 @@ READ_TIMEOUT = 180.0
 MAX_PAGE_BYTES = 64 * 2**20
 MAX_SECONDS = 1800.0
 TRIES = 5
-_RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
+_BUSY_STATUS = frozenset({429, 503})
+_RETRY_STATUS = _BUSY_STATUS | {500, 502, 504}
 # DSpace 7 sends its web page to whoever names text/html first.
 _ACCEPT = "text/xml, application/xml;q=0.9, */*;q=0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server sent: the body as it was before any decoding of text. `fetched_at` is our clock's."""
+    """What a server sent: the body, unpacked but never decoded as text. `fetched_at` is our clock's.
+
+    `url` is where it came from, after redirects.
+    """
 
     url: str
     status: int
     body: bytes
     fetched_at: int
     retry_after: float | None = None
+    redirected: bool = False
 
 
 class Transport:
-    """Asks one server. Not for use by several threads; `stop` ends a pause early.
+    """Asks one server. Not for use by several threads at once; `stop` ends a pause early.
 
     Args:
         user_agent: who we are, with an address for complaints.
         from_email: sent as From where it is not empty.
         max_wait: seconds; the longest pause between two tries.
         stop: set by whoever wants the work to end at the next opportunity.
+        delay: seconds from the end of one request to the next.
+        verify: whether the server's certificate is verified.
+
+    Attributes:
+        requests, retries, bytes: what it has done so far; bytes as they came over the line.
     """
 
     def __init__(
-        self, *, user_agent: str, from_email: str, max_wait: float, stop: threading.Event | None = None
+        self,
+        *,
+        user_agent: str,
+        from_email: str,
+        max_wait: float,
+        stop: threading.Event | None = None,
+        delay: float = 0.0,
+        verify: bool = True,
     ) -> None:
         self._max_wait = max_wait
         self._stop = stop or threading.Event()
+        self._delay = delay
+        self._verify = verify
+        self._rested_at = 0.0  # monotonic: no request before
         self._session = requests.Session()
-        self._session.headers.update({"User-Agent": user_agent, "Accept": _ACCEPT})
+        self._session.headers.update({"User-Agent": user_agent, "Accept": _ACCEPT, "Accept-Encoding": "gzip"})
         if from_email:
             self._session.headers["From"] = from_email
         self._surroundings: dict[str, Any] = {}
         self.requests = 0
+        self.retries = 0
         self.bytes = 0
 
     def fetch(self, url: str, parameters: Mapping[str, str]) -> Answer:
@@ -69,14 +91,18 @@ class Transport:
             ThrottledError: the server asks for a longer pause than `max_wait`.
         """
         for tried in range(1, TRIES + 1):
+            self.retries += tried > 1
             try:
                 answer = self._fetch_once(url, parameters)
             except ValueError as error:  # of requests, urllib3 and idna, for whatever a Location header may hold
                 raise UnreachableError("the address, or one it redirects to, is no web address", url=url) from error
-            except requests.RequestException as error:
-                if self._is_last(tried):
-                    raise UnreachableError(_sentence(error), url=url) from error
-                self._pause(tried, None)
+            except (requests.RequestException, HTTPError, zlib.error) as error:
+                if isinstance(error, zlib.error):
+                    self._session.headers["Accept-Encoding"] = "identity"
+                if self._is_last(tried) or isinstance(error, requests.exceptions.SSLError):
+                    problem = "certificate" if isinstance(error, requests.exceptions.SSLError) else ""
+                    raise UnreachableError(_sentence(error), url=url, problem=problem) from error
+                self.pause(tried)
                 continue
             if answer.status not in _RETRY_STATUS:
                 return answer
@@ -88,8 +114,14 @@ class Transport:
                 )
             if self._is_last(tried):
                 return answer
-            self._pause(tried, answer.retry_after)
+            self.pause(tried, answer.retry_after, busy=answer.status in _BUSY_STATUS)
         raise AssertionError("unreachable: the last try returns or raises")
+
+    def pause(self, tried: int, retry_after: float | None = None, *, busy: bool = False) -> None:
+        """Time has passed before the next try: as the server asks, else growing; minutes where it is busy."""
+        seconds = (30.0 if busy else 1.0) * 2.0**tried if retry_after is None else retry_after
+        # Jitter upwards only: never sooner than the server asked.
+        self._stop.wait(min(seconds * random.uniform(1.0, 1.25), self._max_wait))  # noqa: S311 - not a secret
 
     def close(self) -> None:
         """The connections are closed."""
@@ -99,50 +131,61 @@ class Transport:
         return tried == TRIES or self._stop.is_set()
 
     def _fetch_once(self, url: str, parameters: Mapping[str, str]) -> Answer:
+        if self._delay and (left := self._rested_at - time.monotonic()) > 0:
+            self._stop.wait(left)
         self.requests += 1
         fetched_at = int(time.time())
         deadline = time.monotonic() + MAX_SECONDS
         if not self._surroundings:
             # Proxies and certificates of the environment: requests would read them again for each request,
             # which costs as much as the request itself.
-            self._surroundings = dict(self._session.merge_environment_settings(url, {}, True, None, None))
+            verify = None if self._verify else False
+            self._surroundings = dict(self._session.merge_environment_settings(url, {}, True, verify, None))
             self._session.trust_env = False
-        with self._session.get(
-            url, params=parameters, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), **self._surroundings
-        ) as response:
-            chunks = []
-            size = 0
-            # Each byte starts READ_TIMEOUT anew: against a server that drips, somebody else must look at the clock.
-            clock = threading.Timer(max(0.0, deadline - time.monotonic()), _hang_up, (response,))
-            clock.daemon = True
-            clock.start()
-            try:
-                for chunk in response.iter_content(2**17):
-                    size += len(chunk)
-                    if size > MAX_PAGE_BYTES:
-                        limit = f"{MAX_PAGE_BYTES // 2**20} MB"
-                        raise UnreachableError(f"the answer is larger than {limit}", url=response.url)
-                    chunks.append(chunk)
-            except requests.RequestException:
-                if time.monotonic() < deadline:
-                    raise
-            finally:
-                clock.cancel()
+        try:
+            with self._session.get(
+                url, params=parameters, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), **self._surroundings
+            ) as response:
+                packed = self._read(response, deadline)
+        finally:
+            self._rested_at = time.monotonic() + self._delay
+        body = _unpack(packed, response.url) if _is_packed(packed, response) else packed
+        retry_after = _retry_after(response.headers.get("Retry-After"))
+        return Answer(response.url, response.status_code, body, fetched_at, retry_after, bool(response.history))
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        """The body as it came. Each read ends with what has arrived, so a server that drips cannot hide the clock."""
+        chunks = []
+        size = 0
+        while chunk := response.raw.read1(2**20, decode_content=False):
+            size += len(chunk)
+            if size > MAX_PAGE_BYTES:
+                raise _too_big(response.url)
             if time.monotonic() >= deadline:
                 raise UnreachableError(f"the answer was not complete after {MAX_SECONDS:.0f} seconds", url=response.url)
-            self.bytes += size
-            retry_after = _retry_after(response.headers.get("Retry-After"))
-            return Answer(response.url, response.status_code, b"".join(chunks), fetched_at, retry_after)
-
-    def _pause(self, tried: int, retry_after: float | None) -> None:
-        seconds = 2.0**tried if retry_after is None else retry_after
-        # Jitter upwards only: never sooner than the server asked.
-        self._stop.wait(min(seconds * random.uniform(1.0, 1.25), self._max_wait))  # noqa: S311 - not a secret
+            chunks.append(chunk)
+        self.bytes += size
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _hang_up(response: requests.Response) -> None:
-    with suppress(OSError, ValueError):  # it has ended by itself meanwhile
-        response.raw.shutdown()
+def _is_packed(body: bytes, response: requests.Response) -> bool:
+    """Whether it is gzip, labelled or not; some label what is none."""
+    return body[:2] == b"\x1f\x8b" or response.headers.get("Content-Encoding", "").strip().lower() == "deflate"
+
+
+def _unpack(body: bytes, url: str) -> bytes:
+    """The unpacked body. Raises `zlib.error` where it is damaged or ends early."""
+    unpacker = zlib.decompressobj(wbits=47 if body[:2] == b"\x1f\x8b" else 15)
+    unpacked = unpacker.decompress(body, MAX_PAGE_BYTES)
+    if unpacker.unconsumed_tail:
+        raise _too_big(url)
+    if not unpacker.eof:
+        raise zlib.error("the packed answer ends early")
+    return unpacked
+
+
+def _too_big(url: str) -> UnreachableError:
+    return UnreachableError(f"the answer is larger than {MAX_PAGE_BYTES // 2**20} MB", url=url)
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -161,12 +204,12 @@ def _retry_after(value: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _sentence(error: requests.RequestException) -> str:
+def _sentence(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "the server's certificate cannot be trusted"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "no connection within the time allowed"
-    if isinstance(error, requests.exceptions.Timeout):
+    if isinstance(error, (requests.exceptions.Timeout, ReadTimeoutError)):
         return "the server did not answer in time"
     if isinstance(error, requests.exceptions.TooManyRedirects):
         return "the server redirects without end"

@@ -59,7 +59,7 @@ def is_identify(body: bytes) -> bool:
             Fault(status=503, body=b"", headers={"Retry-After": strange})
             for strange in ("soon", "-1", "\u00b2", "", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
         ),
-        Fault(headers={"Content-Encoding": "gzip"}),
+        Fault(body=gzip.compress(b"<Identify>" * 99)[:-9], headers={"Content-Encoding": "gzip"}),
         Fault(headers={"Transfer-Encoding": "chunked"}),
     ],
 )
@@ -201,6 +201,39 @@ def test_a_gzip_answer_is_unpacked(
 ) -> None:
     repository.fail("Identify", Fault(body=gzip.compress(b"page"), headers={"Content-Encoding": "gzip"}))
     assert make_transport().fetch(provider.base + "/oai", IDENTIFY).body == b"page"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"), [({}, gzip.compress(b"page")), ({"Content-Encoding": "gzip"}, b"page")], ids=["un", "mis"]
+)
+def test_gzip_that_is_not_labelled_as_what_it_is_is_seen(
+    headers: dict[str, str],
+    body: bytes,
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+) -> None:
+    repository.fail("Identify", Fault(body=body, headers=headers))
+    assert make_transport().fetch(provider.base + "/oai", IDENTIFY).body == b"page"
+
+
+def test_a_server_whose_gzip_is_broken_is_asked_without(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    broken = gzip.compress(b"page" * 999)
+    repository.fail("Identify", Fault(body=broken[:20] + b"\xff" * 9 + broken[29:]))
+    assert is_identify(make_transport().fetch(provider.base + "/oai", IDENTIFY).body)
+    assert [request.headers["Accept-Encoding"] for request in repository.requests] == ["gzip", "identity"]
+
+
+def test_a_pause_is_kept_between_requests(provider: FakeProvider, repository: FakeRepository) -> None:
+    transport = Transport(user_agent="x", from_email="", max_wait=1, delay=0.2)
+    for _ in range(3):
+        transport.fetch(provider.base + "/oai", IDENTIFY)
+    transport.close()
+    begins = [began for began, _ in repository.intervals]
+    ends = [ended for _, ended in repository.intervals]
+    assert all(begin - end >= 0.19 for begin, end in zip(begins[1:], ends, strict=False))
 
 
 def test_bytes_are_never_decoded_as_text(
