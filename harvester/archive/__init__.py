@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 import zstandard
 
 from harvester.errors import ArchiveError, ConfigError
+
+_local = threading.local()
 
 
 class Archive(Protocol):
@@ -61,7 +64,10 @@ def page_key(slug: str, harvest_id: int, sequence: int) -> str:
 
 def put_page(archive: Archive, key: str, body: bytes) -> None:
     """The answer's bytes are kept verbatim (zstd) under the key."""
-    archive.put(key, zstandard.ZstdCompressor(level=3, write_checksum=True).compress(body))
+    compressor = getattr(_local, "compressor", None)
+    if compressor is None:  # it holds a megabyte of tables
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+    archive.put(key, compressor.compress(body))
 
 
 def get_page(archive: Archive, key: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +25,9 @@ class LocalArchive:
         path = self._path(key)
         try:
             self._make_folder(path.parent)
-            descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".")
+            aside = path.parent / f".{secrets.token_hex(8)}"
             try:
-                with os.fdopen(descriptor, "wb") as file:
+                with aside.open("xb") as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
@@ -36,7 +36,7 @@ class LocalArchive:
                 if path.read_bytes() != content:
                     raise ArchiveError(f"the archive holds other bytes under {key} already") from None
             finally:
-                Path(aside).unlink()
+                aside.unlink(missing_ok=True)
             _sync_folder(path.parent)
         except OSError as error:
             raise ArchiveError(f"the archive cannot keep {key}: {error}") from error

@@ -6,12 +6,14 @@ import fcntl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from time import time
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, create_engine, event, inspect
+from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, Table, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -84,6 +86,31 @@ def execute(connection: Connection, statement: Executable, rows: Row | Sequence[
 def _compile(statement: Executable, dialect: Dialect) -> tuple[str, Row]:
     compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every statement of Core has it
     return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
+
+
+_VALUES_AT_ONCE = 999  # what every SQLite takes
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """The rows stand in the table; each holds a value for every column of it.
+
+    Many in one statement: row by row, Python would let other threads run between two of them while this one
+    holds the catalogue.
+    """
+    in_order = itemgetter(*table.c.keys())
+    at_once = _VALUES_AT_ONCE // len(table.c)
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        values = tuple(chain.from_iterable(map(in_order, some)))
+        connection.exec_driver_sql(_insert_many(table, len(some), connection.dialect), values)
+
+
+@lru_cache(maxsize=1024)
+def _insert_many(table: Table, count: int, dialect: Dialect) -> str:
+    mark = "?" if dialect.name == "sqlite" else "%s"
+    row = f"({', '.join([mark] * len(table.c))})"
+    names = ", ".join(map(dialect.identifier_preparer.quote, table.c.keys()))
+    return f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * count)}"  # noqa: S608 - no value is in it
 
 
 class _WriterLock:
