@@ -16,6 +16,7 @@ from harvester.errors import (
 CODES = frozenset(
     {
         # One record; its page stays.
+        "unusable-record",
         "no-identifier",
         "no-metadata",
         "broken-record",  # not well-formed where the rest of its page is

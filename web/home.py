@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, render_template, request
 
-from harvester.catalogue.harvests import list_statuses
+from harvester.catalogue.overview import count_members, find_names, list_largest
 from harvester.errors import EngineError
 from indexer.document import Document
 from indexer.engine import Engine
@@ -17,6 +17,7 @@ from web.tiers import get_tiers
 blueprint = Blueprint("home", __name__)
 
 _NEWEST = 6
+_MEMBERS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,21 @@ def find_holdings(engine: Engine) -> Holdings:
 
 @blueprint.get("/")
 def home() -> str:
-    """The search box, and what there is to search. Without the engine, the members alone."""
+    """The search box, what there is to search, and the largest members. Without the engine, these alone."""
     tiers = get_tiers()
-    with tiers.catalogue.read() as connection:
-        statuses = list_statuses(connection)
     try:
         holdings = find_holdings(tiers.engine)
     except EngineError:
         holdings = None
-    names = {status.member.slug: status.member.name for status in statuses}
-    return render_template("home.html", holdings=holdings, statuses=statuses, names=names)
+    with tiers.catalogue.read() as connection:
+        lines = list_largest(connection, _MEMBERS)
+        total = count_members(connection)
+        names = find_names(connection, _shown(holdings))
+    return render_template("home.html", holdings=holdings, lines=lines, total=total, names=names)
+
+
+def _shown(holdings: Holdings | None) -> set[str]:
+    return {slug for document in (holdings.newest if holdings else ()) for slug in document.members}
 
 
 @blueprint.get("/robots.txt")

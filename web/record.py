@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, make_response, redirect, render_te
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from harvester.catalogue.members import list_members
+from harvester.catalogue.overview import find_names
 from harvester.catalogue.records import CataloguedRecord, find_record, get_works, public_ids
 from harvester.catalogue.tables import members
 from harvester.datestamps import from_epoch
@@ -46,7 +46,6 @@ class RecordView:
 
     record: CataloguedRecord
     description: Description
-    names: dict[str, str]
     held: Held
     others: tuple[Held, ...]
     work: str
@@ -61,9 +60,9 @@ def record(name: str) -> ResponseReturnValue:
     tiers = get_tiers()
     with tiers.catalogue.read() as connection:
         found = find_record(connection, record_id.lower())
-        names = {member.slug: member.name for member in list_members(connection)}
         if found is None:
             abort(404)
+        names = find_names(connection, [found.member])
         if found.deleted:  # its member may be registered no more, but has its name still
             former = connection.scalar(select(members.c.name).where(members.c.slug == found.member))
     if name != name.lower():  # read aloud, typed in capitals
@@ -71,30 +70,34 @@ def record(name: str) -> ResponseReturnValue:
     if found.deleted:
         gone = make_response(render_template("gone.html", record=found, names=names, former=former), 410)
         return gone if dot else _negotiable(gone)
-    view = view_record(tiers, found, names)
+    view = view_record(tiers, found)
     export = EXPORTS[suffix] if dot else _wanted_export()
     answer = _export(export, view) if export else _page(tiers, view)
     return answer if dot else _negotiable(answer)
 
 
-def view_record(tiers: Tiers, record: CataloguedRecord, names: dict[str, str]) -> RecordView:
+def view_record(tiers: Tiers, record: CataloguedRecord) -> RecordView:
     """The record with its description and the work's other records."""
     this_year = from_epoch(tiers.catalogue.now()).year
     with tiers.catalogue.read() as connection:
         siblings = [other for other in get_works(connection, [record.work]) if other.id != record.id]
         work = public_ids(connection, [record.work]).get(record.work, record.id)
+        names = find_names(connection, {one.member for one in (record, *siblings)})
     description = describe(record, this_year=this_year)
 
     def held(one: CataloguedRecord, described: Description) -> Held:
         return Held(one, names.get(one.member, one.member), safe_url(described.landing_page))
 
     others = tuple(held(other, describe(other, this_year=this_year)) for other in siblings)
-    return RecordView(record, description, names, held(record, description), others, work)
+    return RecordView(record, description, held(record, description), others, work)
 
 
 def _page(tiers: Tiers, view: RecordView) -> Response:
     reference = _reference(view)
     description = view.description
+    similar = _similar(tiers, view)
+    with tiers.catalogue.read() as connection:
+        names = find_names(connection, {slug for document in similar for slug in document.members})
     kind = "" if reference.type in {"article", "other"} else words.type_name(reference.type, reference.level)
     page = render_template(
         "record.html",
@@ -106,8 +109,8 @@ def _page(tiers: Tiers, view: RecordView) -> Response:
         exports=EXPORTS.values(),
         citation=format_citation(reference, present_locale(), kind),
         people=_people(tiers, view),
-        similar=_similar(tiers, view),
-        names=view.names,
+        similar=similar,
+        names=names,
         language_names=", ".join(words.language_name(code) for code in description.languages),
         licence_url=safe_url(licence_url(description.rights.licence)) if description.rights.licence else None,
         page_url=full_url(f"/record/{view.record.id}"),

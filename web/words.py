@@ -22,6 +22,29 @@ OUTCOMES: dict[str, tuple[Any, str]] = {
     "running": (_l("Harvest under way"), "fair"),
     "never": (_l("Never harvested"), "none"),
 }
+# A member's state is the last outcome, unless a person has to do with it.
+STATES: dict[str, tuple[Any, str]] = {
+    "halted": (_l("Waits for a decision"), "fair"),
+    **OUTCOMES,
+    "paused": (_l("Paused"), "none"),
+}
+MEANINGS: dict[str, Any] = {
+    "complete": _l("Every list was proved complete."),
+    "complete-with-failures": _l(
+        "Every list was proved complete; some records could not be used and are listed below."
+    ),
+    "nothing-new": _l("Every list was proved complete, and nothing had changed."),
+    "incomplete": _l(
+        "Some pages came, then the list broke off. What came is kept; the next harvest goes on from there."
+    ),
+    "failed": _l("No page came that could be used. What is here stays as it was; it is tried again soon."),
+}
+KINDS: dict[str, Any] = {"harvest": _l("Harvest"), "reconcile": _l("Comparison of all identifiers")}
+DELETIONS: dict[str, Any] = {
+    "no": _l("Deletions are not announced"),
+    "transient": _l("Deletions are announced for some time"),
+    "persistent": _l("Deletions are announced for good"),
+}
 
 TYPES: dict[str, Any] = {
     "article": _l("Article"),
@@ -101,6 +124,16 @@ def outcome_sentence(run: Run | None) -> str:
         ),
     ]
     return f"{outcome_word(run)}: {', '.join(parts)}"
+
+
+def state_word(state: str) -> str:
+    """A member's state in a word or two."""
+    return str(STATES[state][0])
+
+
+def format_bytes(size: int) -> str:
+    """A number of bytes as people say it: 1,204 kB."""
+    return f"{format_number(-(-size // 1000))} kB"
 
 
 def type_name(code: str, level: str | None = None) -> str:

@@ -12,7 +12,7 @@ from lxml import html
 
 from harvester.catalogue.commit import Fetched, commit_page
 from harvester.catalogue.database import Catalogue, open_catalogue
-from harvester.catalogue.harvests import Outcome, begin_harvest, finish_harvest, get_lists
+from harvester.catalogue.harvests import Outcome, begin_harvest, finish_harvest, get_lists, set_window
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.records import iter_records
 from harvester.oai.page import parse_page
@@ -88,7 +88,12 @@ def _record(identifier: str, values: Values | None, *, deleted: bool = False) ->
 
 
 def _harvest(
-    catalogue: Catalogue, member: Member, records: list[str], outcome: Outcome, error: str | None = None
+    catalogue: Catalogue,
+    member: Member,
+    records: list[str],
+    outcome: Outcome,
+    error: str | None = None,
+    from_: str | None = None,
 ) -> None:
     xml = f"<OAI-PMH><responseDate>2026-11-01T00:00:00Z</responseDate><ListRecords>{''.join(records)}</ListRecords>"
     with catalogue.write() as connection:
@@ -105,6 +110,7 @@ def _harvest(
             fetched=Fetched("pages/1", member.base_url, 200, len(xml), catalogue.now()),
         )
     with catalogue.write() as connection:
+        set_window(connection, harvest_id, from_, None)
         finish_harvest(
             connection,
             harvest_id,
@@ -147,7 +153,7 @@ def build_network(home: Path, *, indexed: bool = True) -> Network:
     broken = _record("oai:broken", None)
     _harvest(catalogue, alfa, [*plain, *hostile, gone, _record("oai:batik", BATIK), broken], "complete-with-failures")
     clock.seconds += 10 * _DAY
-    _harvest(catalogue, alfa, [_record("oai:gone", None, deleted=True)], "complete")
+    _harvest(catalogue, alfa, [_record("oai:gone", None, deleted=True)], "complete", from_="2026-10-08")
     also = tuple((name, "https://beta.example/b/7" if "alfa.example" in text else text) for name, text in BATIK)
     lasem: Values = (
         ("title", "Makna motif batik Lasem"),
