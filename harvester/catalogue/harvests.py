@@ -7,34 +7,15 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from harvester.catalogue.members import Member
+from harvester.catalogue.lists import own_lists
+from harvester.catalogue.members import Member, member_of
 from harvester.catalogue.tables import harvests, lists, members, pages, problems
 from harvester.errors import HarvestSupersededError
 
 Outcome = Literal["complete", "complete-with-failures", "nothing-new", "incomplete", "failed"]
 SUCCESSES: frozenset[str] = frozenset({"complete", "complete-with-failures", "nothing-new"})
 
-SUPERSEDED = "another process has begun to harvest this member, or it was removed; this harvest stops"
 KILLED = "the process was stopped before the harvest ended; the next harvest goes on from its last page"
-
-
-@dataclass(frozen=True, slots=True)
-class ListState:
-    """One list of a member (one prefix, one set) and how far its present pass has come.
-
-    `watermark` is the `from` of the next pass, None for everything. A pass is unfinished where `token` is
-    set; `pass_started` is when its first page was made.
-    """
-
-    id: int
-    prefix: str
-    set_spec: str
-    watermark: str | None
-    token: str | None
-    pass_from: str | None
-    pass_started: str | None
-    pass_received: int
-    pass_size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +51,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """A member, its last attempt and its last success, and its live and deleted records."""
+    """A member, its last attempt and last success, its live and deleted records, and when it is due next.
+
+    `next_run` is None for one that is due as soon as may be.
+    """
 
     member: Member
     last_attempt: Run | None
     last_success: Run | None
     records: int
     deleted: int
+    next_run: int | None
 
 
 def begin_harvest(connection: Connection, member: Member, now: int, *, full: bool = False) -> int:
@@ -92,46 +77,8 @@ def begin_harvest(connection: Connection, member: Member, now: int, *, full: boo
     result = connection.execute(insert(harvests).values(member_id=member.id, started_at=now))
     assert result.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row always has it
     harvest_id = int(result.inserted_primary_key[0])
-    wanted = dict.fromkeys((prefix, set_spec) for prefix in member.prefixes for set_spec in member.sets or ("",))
-    rows = connection.execute(select(lists).where(lists.c.member_id == member.id))
-    present = {(row.prefix, row.set_spec): row.base_url for row in rows}
-    fresh = dict.fromkeys(("watermark", *_PASS), None) | {"pass_received": 0}
-    for prefix, set_spec in wanted:
-        this = (lists.c.member_id == member.id, lists.c.prefix == prefix, lists.c.set_spec == set_spec)
-        if (prefix, set_spec) not in present:
-            values = {"member_id": member.id, "prefix": prefix, "set_spec": set_spec}
-            connection.execute(insert(lists).values(**values, base_url=member.base_url, **fresh))
-        elif full or present[prefix, set_spec] != member.base_url:
-            connection.execute(update(lists).where(*this).values(base_url=member.base_url, **fresh))
-        connection.execute(update(lists).where(*this).values(harvest_id=harvest_id))
+    own_lists(connection, member, harvest_id, full=full)
     return harvest_id
-
-
-_PASS = ("token", "pass_from", "pass_started", "pass_size")
-
-
-def get_lists(connection: Connection, harvest_id: int) -> tuple[ListState, ...]:
-    """The lists that this run owns."""
-    columns = [lists.c[name] for name in ListState.__dataclass_fields__]
-    query = select(*columns).where(lists.c.harvest_id == harvest_id).order_by(lists.c.id)
-    return tuple(ListState(*row) for row in connection.execute(query))
-
-
-def start_pass(connection: Connection, harvest_id: int, list_id: int, from_: str | None) -> None:
-    """The list's pass begins anew at `from_`; what an unfinished one had reached is forgotten."""
-    _set_pass(connection, harvest_id, list_id, {"pass_from": from_})
-
-
-def finish_pass(connection: Connection, harvest_id: int, list_id: int, watermark: str) -> None:
-    """The list was proved complete: the watermark moves, and nothing is left to resume."""
-    _set_pass(connection, harvest_id, list_id, {"watermark": watermark})
-
-
-def _set_pass(connection: Connection, harvest_id: int, list_id: int, values: dict[str, str | None]) -> None:
-    owned = (lists.c.id == list_id, lists.c.harvest_id == harvest_id)
-    blank = dict.fromkeys(_PASS, None) | {"pass_received": 0}
-    if not connection.execute(update(lists).where(*owned).values(blank | values)).rowcount:
-        raise HarvestSupersededError(SUPERSEDED)
 
 
 def finish_harvest(
@@ -183,33 +130,48 @@ def list_problems(connection: Connection, harvest_id: int, limit: int = 1000) ->
     return tuple(Problem(*row) for row in connection.execute(query))
 
 
-def list_statuses(connection: Connection) -> tuple[MemberStatus, ...]:
-    """Every registered member's status, by name."""
-    found = connection.execute(
-        select(members).where(members.c.removed_at.is_(None)).order_by(members.c.name, members.c.id)
-    )
-    return tuple(get_status(connection, Member(**_member_values(row))) for row in found)
+def list_statuses(connection: Connection, limit: int | None = None, offset: int = 0) -> tuple[MemberStatus, ...]:
+    """The registered members' statuses, by name: all, or a page of them."""
+    by_name = (members.c.name, members.c.id)
+    page = select(members.c.id).where(members.c.removed_at.is_(None)).order_by(*by_name).correlate(None)
+    page = page.limit(limit).offset(offset) if limit is not None else page
+    found = connection.execute(_STATUS.where(members.c.id.in_(page)).order_by(*by_name))
+    return tuple(map(_status, found))
 
 
 def get_status(connection: Connection, member: Member) -> MemberStatus:
     """The member's status."""
-    this = harvests.c.member_id == member.id
-    newest = select(harvests).where(this).order_by(harvests.c.id.desc()).limit(1)
-    attempt = connection.execute(newest).one_or_none()
-    success = connection.execute(newest.where(harvests.c.outcome.in_(SUCCESSES))).one_or_none()
-    counts = connection.execute(select(members.c.live, members.c.tombstones).where(members.c.id == member.id)).one()
-    return MemberStatus(
-        member=member,
-        last_attempt=_run(attempt) if attempt else None,
-        last_success=_run(success) if success else None,
-        records=counts.live,
-        deleted=counts.tombstones,
+    return _status(connection.execute(_STATUS.where(members.c.id == member.id)).one())
+
+
+_ATTEMPT, _SUCCESS = harvests.alias("attempt"), harvests.alias("success")
+_NEWEST = (
+    select(harvests.c.id)
+    .where(harvests.c.member_id == members.c.id, harvests.c.kind == "harvest")
+    .correlate(members)
+    .order_by(harvests.c.id.desc())
+    .limit(1)
+)
+_NEWEST_SUCCESS = _NEWEST.where(harvests.c.outcome.in_(SUCCESSES))
+_STATUS = (
+    select(
+        members,
+        *(run.c[name].label(f"{run.name}_{name}") for run in (_ATTEMPT, _SUCCESS) for name in Run.__dataclass_fields__),
     )
+    .select_from(members)
+    .outerjoin(_ATTEMPT, _ATTEMPT.c.id == _NEWEST.scalar_subquery())
+    .outerjoin(_SUCCESS, _SUCCESS.c.id == _NEWEST_SUCCESS.scalar_subquery())
+)
 
 
-def _member_values(row: Any) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in Member.__dataclass_fields__}
-    return values | {"prefixes": tuple(row.prefixes), "sets": tuple(row.sets)}
+def _status(row: Any) -> MemberStatus:
+    attempt, success = (
+        Run(*(getattr(row, f"{run}_{name}") for name in Run.__dataclass_fields__))
+        if getattr(row, f"{run}_id") is not None
+        else None
+        for run in ("attempt", "success")
+    )
+    return MemberStatus(member_of(row), attempt, success, row.live, row.tombstones, row.next_run)
 
 
 def _run(row: Any) -> Run:

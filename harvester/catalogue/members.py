@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from harvester.catalogue.care import USUAL, Care
 from harvester.catalogue.tables import listed, lists, members, vanished
 from harvester.errors import ConfigError
+from harvester.schedule import spread_of
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -27,6 +29,7 @@ class Member:
     sets: tuple[str, ...] = ()
     fulltext: bool = True
     id: int = 0
+    care: Care = USUAL
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` naming what is wrong."""
@@ -72,35 +75,77 @@ def add_member(connection: Connection, member: Member, now: int) -> Member:
             f"the slug {member.slug!r} is taken by {row.name} ({row.base_url}); "
             f"choose another, or `lumbung members remove {member.slug}` first"
         )
-    return _put_member(connection, member, now)
-
-
-def import_members(connection: Connection, found: Iterable[Member], now: int) -> tuple[int, int]:
-    """All of these are registered as they are given; how many were added, and how many were there before."""
-    added = updated = 0
-    for member in found:
-        if find_member(connection, member.slug) is None:
-            added += 1
-        else:
-            updated += 1
-        _put_member(connection, member, now)
-    return added, updated
-
-
-def _put_member(connection: Connection, member: Member, now: int) -> Member:
-    values = {
-        "name": member.name,
-        "base_url": member.base_url,
-        "host": member.host,
-        "prefixes": list(member.prefixes),
-        "sets": list(member.sets),
-        "fulltext": member.fulltext,
-        "removed_at": None,
-    }
-    this = members.c.slug == member.slug
-    if not connection.execute(update(members).where(this).values(**values)).rowcount:
-        connection.execute(insert(members).values(slug=member.slug, added_at=now, **values))
+    import_members(connection, [member], now)
     return get_member(connection, member.slug)
+
+
+def import_members(connection: Connection, found: Sequence[Member], now: int) -> tuple[int, int]:
+    """All of these are registered as they are given; how many were added, and how many were there before.
+
+    Who is new or comes back is due when its window opens next; who has another schedule than before, no later
+    than it was.
+    """
+    query = select(members)
+    if len(found) < _FEW:
+        query = query.where(members.c.slug.in_([member.slug for member in found]))
+    present = {row.slug: row for row in connection.execute(query)}
+    new: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = []
+    for member in found:
+        row = present.get(member.slug)
+        (known if row else new).append(_row(member) | {"next_run": _next_run(member, row, now)})
+    if new:
+        connection.execute(insert(members), [{"added_at": now, **values} for values in new])
+    if known:
+        changed: dict[str, Any] = {name: bindparam(name) for name in known[0] if name != "slug"}
+        statement = update(members).where(members.c.slug == bindparam("this_slug")).values(**changed)
+        connection.execute(statement, [{"this_slug": values["slug"], **values} for values in known])
+    here = sum(row.removed_at is None for row in map(present.get, {member.slug for member in found}) if row)
+    return len(found) - here, here
+
+
+_FEW = 500
+
+
+def _row(member: Member) -> dict[str, Any]:
+    kept = {name: getattr(member, name) for name in ("slug", "name", "base_url", "host", "fulltext")}
+    several = {"prefixes": list(member.prefixes), "sets": list(member.sets)}
+    return kept | several | asdict(member.care) | {"removed_at": None}
+
+
+def _next_run(member: Member, row: Any, now: int) -> int:
+    schedule, spread = member.care.schedule, spread_of(member.slug)
+    if row is None or row.removed_at is not None:
+        return schedule.open_from(now, spread)
+    due: int = now if row.next_run is None else row.next_run
+    if schedule == _care(row).schedule:
+        return due
+    return schedule.open_from(max(now, min(due, schedule.next_run(now, spread=spread))), spread)
+
+
+def ask_for_run(connection: Connection, member: Member, now: int) -> int:
+    """The member is due as soon as its window is open; that moment.
+
+    Raises:
+        ConfigError: the member is paused.
+    """
+    if member.care.paused:
+        raise ConfigError(f"{member.slug} is paused; `lumbung members set {member.slug} --resume` first")
+    moment = member.care.schedule.open_from(now)
+    connection.execute(update(members).where(members.c.id == member.id).values(next_run=moment))
+    return moment
+
+
+def set_next_run(connection: Connection, member: Member, moment: int, failures: int) -> None:
+    """The member is due at that moment, after so many failures in a row."""
+    this = members.c.id == member.id
+    connection.execute(update(members).where(this).values(next_run=moment, failures=failures))
+
+
+def count_failures(connection: Connection, member: Member) -> int:
+    """The member's failures in a row, up to now."""
+    found: int = connection.execute(select(members.c.failures).where(members.c.id == member.id)).scalar_one()
+    return found
 
 
 def find_member(connection: Connection, slug: str) -> Member | None:
@@ -108,7 +153,7 @@ def find_member(connection: Connection, slug: str) -> Member | None:
     row = connection.execute(
         select(members).where(members.c.slug == slug, members.c.removed_at.is_(None))
     ).one_or_none()
-    return _member(row) if row else None
+    return member_of(row) if row else None
 
 
 def get_member(connection: Connection, slug: str) -> Member:
@@ -119,9 +164,14 @@ def get_member(connection: Connection, slug: str) -> Member:
     """
     member = find_member(connection, slug)
     if member is None:
-        known = ", ".join(m.slug for m in list_members(connection)) or "none yet"
+        slugs = select(members.c.slug).where(members.c.removed_at.is_(None)).order_by(members.c.name, members.c.id)
+        some = connection.execute(slugs.limit(_TOLD + 1)).scalars().all()
+        known = ", ".join(some[:_TOLD]) + (", ..." if len(some) > _TOLD else "") or "none yet"
         raise ConfigError(f"there is no member {slug!r}; members: {known}")
     return member
+
+
+_TOLD = 20
 
 
 def was_member(connection: Connection, slug: str) -> bool:
@@ -132,7 +182,7 @@ def was_member(connection: Connection, slug: str) -> bool:
 def list_members(connection: Connection) -> tuple[Member, ...]:
     """The registered members, by name."""
     query = select(members).where(members.c.removed_at.is_(None)).order_by(members.c.name, members.c.id)
-    return tuple(_member(row) for row in connection.execute(query))
+    return tuple(member_of(row) for row in connection.execute(query))
 
 
 def rename_member(connection: Connection, member: Member, name: str) -> None:
@@ -153,7 +203,8 @@ def mark_removed(connection: Connection, member: Member, now: int) -> None:
     connection.execute(delete(lists).where(lists.c.member_id == member.id))
 
 
-def _member(row: Any) -> Member:
+def member_of(row: Any) -> Member:
+    """The member that a row of the table is."""
     return Member(
         slug=row.slug,
         name=row.name,
@@ -162,4 +213,9 @@ def _member(row: Any) -> Member:
         sets=tuple(row.sets),
         fulltext=row.fulltext,
         id=row.id,
+        care=_care(row),
     )
+
+
+def _care(row: Any) -> Care:
+    return Care(**{field.name: getattr(row, field.name) for field in fields(Care)})

@@ -64,7 +64,7 @@ members = Table(
     Column("timezone", String(64), nullable=False, server_default="Asia/Jakarta"),
     Column("delay", Float, nullable=False, server_default="0"),  # seconds between two requests
     Column("insecure_until", BigInteger),  # its certificate is not verified until then
-    Column("next_run", BigInteger, index=True),  # None: as soon as may be
+    Column("next_run", BigInteger),  # None: as soon as may be
     Column("failures", Integer, nullable=False, server_default="0"),  # in a row
     # What Identify says.
     Column("contact", Text),
@@ -79,6 +79,8 @@ members = Table(
     Column("max_drop", Integer, nullable=False, server_default="10"),
     Column("next_reconcile", BigInteger),
     Column("halted", Text),  # why deletions wait for a person
+    Index(None, "paused", "next_run", "host"),  # who is due
+    Index(None, "removed_at", "name", "id"),  # pages of the members by name
 )
 
 # What a member's server does against the protocol, and how it is asked because of it.
@@ -130,8 +132,9 @@ lists = Table(
     Column("pass_started", String(40)),  # when the pass's first page was made
     Column("pass_received", Integer, nullable=False, default=0),
     Column("pass_size", Integer),
-    # A list that cannot be had in one piece: the date windows that are still to come, oldest first.
-    Column("windows", JSON),
+    Column("reached", String(40)),  # the newest datestamp, while each page begins where the one before ended
+    # A list that cannot be had in one piece: the date windows that are still to come, and what the others gave.
+    Column("windows", JSON(none_as_null=True)),
     Column("restarts", Integer, nullable=False, server_default="0"),  # of this pass, its token refused
     Column("reconcile_token", Text),  # where an unfinished ListIdentifiers goes on
     UniqueConstraint("member_id", "prefix", "set_spec"),

@@ -41,8 +41,10 @@ def upgrade() -> None:
         host = urlsplit(row.base_url).hostname or ""
         connection.execute(sa.update(members).where(members.c.id == row.id).values(host=host))
     op.create_index(op.f("ix_members_host"), "members", ["host"])
-    op.create_index(op.f("ix_members_next_run"), "members", ["next_run"])
+    for names in (["paused", "next_run", "host"], ["removed_at", "name", "id"]):
+        op.create_index(op.f(f"ix_members_{'_'.join(names)}"), "members", names)
     for column in (
+        sa.Column("reached", sa.String(40)),
         sa.Column("windows", sa.JSON()),
         sa.Column("restarts", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("reconcile_token", sa.Text()),
