@@ -18,6 +18,7 @@ LumbungError
 │   ├── QueryRejectedError       the engine cannot answer this query: the reader must change it
 │   ├── EngineUnavailableError   the index cannot be reached: 503, try again
 │   └── SchemaChangedError       the index was built for another schema: rebuild it
+├── MailError                the mail server did not take a letter: try it again later
 └── OaiError                 an answer of our own OAI-PMH endpoint, by its code
 """
 
@@ -116,6 +117,14 @@ class EngineUnavailableError(EngineError):
 
 class SchemaChangedError(EngineError):
     """The index on disk was built for another schema; `lumbung reindex` builds a new one."""
+
+
+class MailError(LumbungError):
+    """The mail server cannot be reached, or did not take a letter; `refused` says that it never will take this one."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class OaiError(LumbungError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,7 +27,9 @@ SETTINGS_FILE = "lumbung.toml"
 class Settings(BaseSettings):
     """Frozen settings. Each is `LUMBUNG_<NAME>` in the environment, which wins over `<name>` in lumbung.toml."""
 
-    model_config = SettingsConfigDict(env_prefix="LUMBUNG_", toml_file=SETTINGS_FILE, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="LUMBUNG_", toml_file=SETTINGS_FILE, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     home: Path = Field(Path("lumbung-data"), description="folder of all embedded state")
     catalogue: str = Field("", description="SQLAlchemy URL of the catalogue; default: SQLite in the home folder")
@@ -45,9 +47,24 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds, a day at most; the longest pause between two tries of one request",
     )
+    stall_minutes: float = Field(
+        60.0,
+        gt=0,
+        le=10080,
+        allow_inf_nan=False,
+        description="minutes, a week at most; a harvest with no progress for so long has failed",
+    )
     allow_private: bool = Field(
         False,
         description="links found in records may lead to private and loopback addresses; development only",
+    )
+    smtp: str = Field(
+        "",
+        description="mail server, smtp://user:password@host:port or smtps://...; without it nobody is written to",
+        repr=False,
+    )
+    mail_from: str = Field(
+        "", validate_default=True, description="sender of mails to members; default: the operator's address"
     )
     network_name: str = Field("Lumbung", description="the name of the network, shown on every page")
 
@@ -86,6 +103,25 @@ class Settings(BaseSettings):
         if not right:
             raise ValueError("must be a web address such as https://library.example")
         return value.rstrip("/")
+
+    @field_validator("smtp")
+    @classmethod
+    def _smtp_is_an_address(cls, value: str) -> str:
+        if value:
+            from harvester.mail import parse_server  # noqa: PLC0415 - what only those need who send mail
+
+            parse_server(value)
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _mail_has_a_sender(cls, value: str, info: ValidationInfo) -> str:
+        sender = value or info.data.get("admin_email", "")
+        if info.data.get("smtp") or value:
+            from harvester.mail import parse_address  # noqa: PLC0415 - as above
+
+            parse_address(sender)
+        return str(sender)
 
     @field_validator("engine")
     @classmethod
@@ -148,6 +184,7 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigError(f"{SETTINGS_FILE} cannot be read: {error}") from error
 
 
+_AT_MOST = {"max_wait": "seconds above 0, 86400", "stall_minutes": "minutes above 0, 10080"}
 # What a value must be, by the kind of pydantic's error; our own validators say it themselves.
 _MUST_BE = {
     "bool": "must be true or false",
@@ -162,8 +199,8 @@ def _sentence(problem: ErrorDetails) -> str:
         return f"unknown setting `{name}` in {SETTINGS_FILE}"
     if problem["type"] == "value_error":
         words = str(problem["ctx"]["error"])
-    elif name == "max_wait":
-        words = "must be a number of seconds above 0, 86400 at most"
+    elif name in _AT_MOST:
+        words = f"must be a number of {_AT_MOST[name]} at most"
     else:
         words = _MUST_BE[problem["type"].partition("_")[0]]
     return f"LUMBUNG_{name.upper()}: {words}"
