@@ -1,0 +1,183 @@
+"""Runs that hold a member's full lists of identifiers against the catalogue: when they are due, how far they came."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_new
+
+from harvester.catalogue.commit import Fetched
+from harvester.catalogue.database import Catalogue, execute
+from harvester.catalogue.harvests import begin_harvest
+from harvester.catalogue.lists import SUPERSEDED
+from harvester.catalogue.members import Member, get_member
+from harvester.catalogue.tables import harvests, listed, lists, members, pages
+from harvester.catalogue.works import close_changes
+from harvester.errors import HarvestSupersededError
+from harvester.oai.page import Page
+
+DAY = 86_400
+# A list that was begun longer ago says too little about the present.
+_LASTS = 7 * DAY
+# Before an identifier that is listed as deleted. Identifiers come trimmed: none begins like that.
+DELETED = " "
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a list of identifiers has come.
+
+    `horizon` is our datestamp of its beginning: what was stored later is not missed by it. `received` counts
+    an identifier that comes twice once. `ended` says that the list is proved complete.
+    """
+
+    base_url: str
+    horizon: int
+    received: int = 0
+    size: int | None = None
+    token: str | None = None
+    ended: bool = False
+
+
+def begin_reconciliation(connection: Connection, member: Member, now: int) -> int:
+    """A run is begun and owns the member's lists, as a harvest does; its id."""
+    run_id = begin_harvest(connection, member, now)
+    connection.execute(update(harvests).where(harvests.c.id == run_id).values(kind="reconcile", heartbeat=now))
+    return run_id
+
+
+def find_position(connection: Connection, member: Member, list_id: int, now: int) -> Position | None:
+    """Where an unfinished run left the list; None where it is to begin at the beginning."""
+    text = connection.execute(select(lists.c.reconcile_token).where(lists.c.id == list_id)).scalar_one_or_none()
+    position = Position(**json.loads(text)) if text else None
+    if position is None or position.base_url != member.base_url or position.horizon <= now - _LASTS:
+        return None
+    return position if position.token or position.ended else None
+
+
+def start_position(connection: Connection, run_id: int, member: Member, list_id: int, now: int) -> Position:
+    """The list begins at its beginning, and nothing is listed yet.
+
+    Raises:
+        HarvestSupersededError: another run owns the list by now.
+    """
+    position = Position(member.base_url, close_changes(connection, now))
+    _set_position(connection, run_id, list_id, position)
+    connection.execute(delete(listed).where(listed.c.list_id == list_id))
+    return position
+
+
+def commit_listing(
+    catalogue: Catalogue, run_id: int, list_id: int, position: Position, page: Page, fetched: Fetched
+) -> Position:
+    """The page's identifiers, its row and the list's position after it stand, or none of it does.
+
+    A page without a token ends the list, unless fewer identifiers came than it states.
+
+    Raises:
+        HarvestSupersededError: another run owns the list by now.
+    """
+    headers = [record.header for record in page.records]
+    rows = [{"list_id": list_id, "identifier": DELETED * each.deleted + each.identifier} for each in headers]
+    with catalogue.write() as connection:
+        _set_position(connection, run_id, list_id, position)  # it is ours: no row without its list
+        new = execute(connection, _LIST, rows).rowcount if rows else 0
+        received = position.received + new + len(page.failed)
+        size = (page.token.complete_list_size if page.token else None) or position.size
+        ended = not page.next_token and received >= (size or 0)
+        after = replace(position, received=received, size=size, token=page.next_token or None, ended=ended)
+        _set_position(connection, run_id, list_id, after)
+        values = {name: getattr(fetched, name) for name in Fetched.__dataclass_fields__}
+        counted = {"response_date": page.response_date[:40], "records": page.size}
+        connection.execute(insert(pages).values(harvest_id=run_id, list_id=list_id, **values, **counted))
+        told = {
+            "pages": harvests.c.pages + 1,
+            "records": harvests.c.records + page.size,
+            "heartbeat": catalogue.now(),
+            "first_url": func.coalesce(harvests.c.first_url, fetched.url),
+            "last_url": fetched.url,
+            "response_date": func.coalesce(harvests.c.response_date, page.response_date[:40]),
+        }
+        update_run(connection, run_id, **told)
+    return after
+
+
+_LIST = insert_new(listed).on_conflict_do_nothing()
+
+
+def _set_position(connection: Connection, run_id: int, list_id: int, position: Position) -> None:
+    this = (lists.c.id == list_id, lists.c.harvest_id == run_id)
+    moved = update(lists).where(*this).values(reconcile_token=json.dumps(asdict(position)))
+    if not connection.execute(moved).rowcount:
+        raise HarvestSupersededError(SUPERSEDED)
+
+
+def forget_listed(connection: Connection, run_id: int, list_ids: list[int]) -> None:
+    """The lists are to begin at the beginning again.
+
+    Raises:
+        HarvestSupersededError: another run owns them by now.
+    """
+    these = (lists.c.id.in_(list_ids), lists.c.harvest_id == run_id)
+    if connection.execute(update(lists).where(*these).values(reconcile_token=None)).rowcount != len(list_ids):
+        raise HarvestSupersededError(SUPERSEDED)
+    connection.execute(delete(listed).where(listed.c.list_id.in_(list_ids)))
+
+
+def update_run(connection: Connection, run_id: int, **values: Any) -> None:
+    """The run's row holds these values.
+
+    Raises:
+        HarvestSupersededError: it has been ended by another.
+    """
+    this = (harvests.c.id == run_id, harvests.c.outcome.is_(None))
+    if not connection.execute(update(harvests).where(*this).values(values)).rowcount:
+        raise HarvestSupersededError(SUPERSEDED)
+
+
+def next_reconciliation(slug: str, days: int, after: int) -> int:
+    """The first moment after this one at which the member's turn comes: members are spread evenly over the period."""
+    slot = int.from_bytes(blake2b(slug.encode(), digest_size=8).digest(), "big") % (days * DAY)
+    return after + 1 + (slot - after - 1) % (days * DAY)
+
+
+def set_next_reconciliation(connection: Connection, member: Member, now: int, *, soon: bool) -> None:
+    """The member is due at its next turn; where it is to be tried again soon, in a day at the latest."""
+    this = members.c.id == member.id
+    days = connection.execute(select(members.c.reconcile_days).where(this)).scalar_one()
+    turn = next_reconciliation(member.slug, days, now)
+    connection.execute(update(members).where(this).values(next_reconcile=min(turn, now + DAY) if soon else turn))
+
+
+def plan_reconciliations(connection: Connection, now: int) -> int:
+    """Every member whose turn was not known has one; how many there were."""
+    unplanned = (members.c.next_reconcile.is_(None), members.c.removed_at.is_(None))
+    found = connection.execute(select(members.c.id, members.c.slug, members.c.reconcile_days).where(*unplanned)).all()
+    rows = [{"this": row.id, "turn": next_reconciliation(row.slug, row.reconcile_days, now)} for row in found]
+    if rows:
+        execute(connection, _PLAN, rows)
+    return len(rows)
+
+
+_PLAN = update(members).where(members.c.id == bindparam("this")).values(next_reconcile=bindparam("turn"))
+
+
+def due_reconciliations(connection: Connection, now: int, limit: int = 100) -> tuple[Member, ...]:
+    """The members whose turn has come and that were harvested completely before, the longest waiting first."""
+    query = select(members.c.slug).where(*_due(now)).order_by(members.c.next_reconcile, members.c.id).limit(limit)
+    return tuple(get_member(connection, slug) for slug in connection.execute(query).scalars().all())
+
+
+def is_reconcile_due(connection: Connection, member: Member, now: int) -> bool:
+    """Whether `due_reconciliations` would name the member."""
+    return connection.execute(select(members.c.id).where(members.c.id == member.id, *_due(now))).first() is not None
+
+
+def _due(now: int) -> tuple[ColumnElement[bool], ...]:
+    harvested = exists().where(lists.c.member_id == members.c.id, lists.c.watermark.is_not(None))
+    active = (members.c.removed_at.is_(None), members.c.paused.is_(False))
+    return members.c.next_reconcile <= now, *active, harvested

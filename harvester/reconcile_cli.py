@@ -1,0 +1,140 @@
+"""The commands about records that vanish without a word: `reconcile`, and below `members`: pending, approve, keep."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from harvester.settings import load_settings
+
+if TYPE_CHECKING:
+    from harvester.catalogue import Catalogue
+    from harvester.catalogue.vanished import Pending
+
+
+@click.command()
+@click.argument("slugs", nargs=-1, metavar="[SLUG]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per member, as each ends.")
+def reconcile(slugs: tuple[str, ...], as_json: bool) -> None:
+    """Compare all that the members named, or all members, list now with what the catalogue holds.
+
+    What is not listed any more waits, and goes when it is missed again after its time; what is listed and
+    was never harvested is fetched. One member after the other; a comparison that was stopped or killed goes
+    on from its last page. Exit status: 0 all complete, 1 a member failed, is incomplete or waits for a
+    person, 2 wrong settings.
+    """
+    from harvester.archive import open_archive
+    from harvester.catalogue.harvests import SUCCESSES
+    from harvester.catalogue.members import get_member, list_members
+    from harvester.catalogue.vanished import find_halt
+    from harvester.cli import _graceful_stop, _run_line, run_json
+    from harvester.harvest import HarvestContext
+    from harvester.reconcile import reconcile_member
+
+    settings = load_settings()
+    archive = open_archive(settings.archive_url)
+    well = True
+    with _opened_catalogue() as catalogue, _graceful_stop() as stop:
+        with catalogue.read() as connection:
+            named = tuple(get_member(connection, slug) for slug in dict.fromkeys(slugs))
+            chosen = named or list_members(connection)
+        for member in chosen:
+            if stop.is_set():
+                break
+            run = reconcile_member(HarvestContext(settings, catalogue, archive, stop), member)
+            with catalogue.read() as connection:
+                halted = find_halt(connection, member)
+            well = well and run.outcome in SUCCESSES and not halted
+            if as_json:
+                click.echo(json.dumps(run_json(member.slug, run) | {"halted": halted}, ensure_ascii=False))
+            else:
+                click.echo(f"{member.slug:<24} {_run_line(run)}")
+    if stop.is_set():
+        raise click.Abort
+    sys.exit(0 if well else 1)
+
+
+@click.command()
+@click.argument("slug")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per record and line.")
+def pending(slug: str, as_json: bool) -> None:
+    """List the records of a member that it does not list any more: since when, and until when they wait.
+
+    \b
+    lumbung members keep SLUG IDENTIFIER   a record stays until it has been listed again
+    lumbung members approve SLUG           all that wait may go
+    """
+    from harvester.catalogue.members import get_member
+    from harvester.catalogue.vanished import find_halt, list_pending
+
+    with _opened_catalogue() as catalogue, catalogue.read() as connection:
+        member = get_member(connection, slug)
+        found, halted = list_pending(connection, member), find_halt(connection, member)
+    for each in found:
+        click.echo(json.dumps(_pending_json(each), ensure_ascii=False) if as_json else _pending_line(each))
+    if halted:
+        click.echo(f"deletions are halted: {halted}; `lumbung members approve {slug}` lets them go", err=True)
+
+
+@click.command()
+@click.argument("slug")
+def approve(slug: str) -> None:
+    """Let all the missing records of a member go, however many they are.
+
+    They are deleted as soon as one more complete list does not show them.
+    """
+    from harvester.catalogue.members import get_member
+    from harvester.catalogue.vanished import approve_pending
+
+    with _opened_catalogue() as catalogue, catalogue.write() as connection:
+        count = approve_pending(connection, get_member(connection, slug), catalogue.now())
+    click.echo(f"{count} go as soon as they are missed once more; `lumbung reconcile {slug}` looks now")
+
+
+@click.command()
+@click.argument("slug")
+@click.argument("identifiers", nargs=-1, metavar="[IDENTIFIER]...")
+def keep(slug: str, identifiers: tuple[str, ...]) -> None:
+    """Keep these missing records of a member, or all of them, until they have been listed again."""
+    from harvester.catalogue.members import get_member
+    from harvester.catalogue.vanished import keep_pending
+
+    with _opened_catalogue() as catalogue, catalogue.write() as connection:
+        count = keep_pending(connection, get_member(connection, slug), identifiers, catalogue.now())
+    click.echo(f"{count} stay until they have been listed again")
+
+
+@contextmanager
+def _opened_catalogue() -> Iterator[Catalogue]:
+    from harvester.catalogue import open_catalogue
+
+    catalogue = open_catalogue(load_settings().catalogue_url)
+    try:
+        yield catalogue
+    finally:
+        catalogue.close()
+
+
+def _pending_json(pending: Pending) -> dict[str, object]:
+    times = {name: _time(getattr(pending, name)) for name in ("missed_at", "due_at", "kept_at")}
+    return asdict(pending) | times
+
+
+def _pending_line(pending: Pending) -> str:
+    until = f"goes from {_time(pending.due_at)} on" if pending.due_at else "goes when it is missed again"
+    until = f"is kept since {_time(pending.kept_at)}" if pending.kept_at else until
+    return (
+        f"{pending.identifier}  ({pending.prefix}) missed since {_time(pending.missed_at)}, {pending.times} x; {until}"
+    )
+
+
+def _time(seconds: int | None) -> str | None:
+    from harvester.datestamps import format_datestamp, from_epoch
+
+    return None if seconds is None else format_datestamp(from_epoch(seconds))
