@@ -21,10 +21,11 @@ from harvester.catalogue import open_catalogue
 from harvester.catalogue.harvests import Run
 from harvester.catalogue.members import Member
 from harvester.errors import LumbungError
-from harvester.harvest import HarvestContext, Progress, harvest_member
+from harvester.harvest import HarvestContext, Progress
 from harvester.logs import set_up_logging
 from harvester.processes import end_with_parent
 from harvester.settings import Settings
+from harvester.turns import Turns
 
 HOSTS_AT_ONCE = 16
 # Python runs one thread at a time, and a page costs it several milliseconds: a second process helps as soon
@@ -62,11 +63,18 @@ def harvest_members(
     """Each member with its ended run, in the order in which they end.
 
     Members of different hosts are harvested side by side, `at_once` hosts at a time; those of one host in
-    turn. What one member does never stops the others.
+    turn, once no other process asks it. What one member does never stops the others.
 
     Raises:
         LumbungError: an error of our own, after all others have ended.
     """
+    with Turns(context) as turns:
+        yield from _harvest_members(context, turns, members, full=full, at_once=at_once)
+
+
+def _harvest_members(
+    context: HarvestContext, turns: Turns, members: Iterable[Member], *, full: bool, at_once: int
+) -> Iterator[_Ended]:
     by_host: dict[str, list[Member]] = {}
     for member in members:
         by_host.setdefault(member.host, []).append(member)
@@ -84,7 +92,7 @@ def harvest_members(
 
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
     # Daemons all: who interrupts this does not wait for servers.
-    mine = (context, take, full, events.put)
+    mine = (turns, take, full, events.put)
     workers = [threading.Thread(target=_work, args=mine, daemon=True) for _ in range(at_once - share)]
     if share:
         receiver, sender = spawn.Pipe(duplex=False)
@@ -125,14 +133,15 @@ def _take(hosts: Sequence[Sequence[Member]], counter: Synchronized[int]) -> Sequ
     return hosts[number] if number < len(hosts) else None
 
 
-def _work(context: HarvestContext, take: _Take, full: bool, emit: _Emit) -> None:
+def _work(turns: Turns, take: _Take, full: bool, emit: _Emit) -> None:
     """One host after the other, until none is left."""
     try:
-        while of_host := take():
-            for member in of_host:
-                if context.stop.is_set():
-                    break
-                emit((member, harvest_member(context, member, full=full)))
+        while (of_host := take()) and (turn := turns.wait_for(of_host[0].host)):
+            with turns.kept(turn):
+                for member in of_host:
+                    if turn.stop.is_set():
+                        break
+                    emit((member, turns.harvest(turn, member, full=full, last=member is of_host[-1])))
     except Exception as error:  # noqa: BLE001 - whatever it is, the main thread raises it
         emit(_Left(error))
     else:
@@ -166,17 +175,18 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
     catalogue = open_catalogue(share.settings.catalogue_url)
     context = HarvestContext(share.settings, catalogue, open_archive(share.settings.archive_url), share.stop, emit)
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
-    for _ in range(share.threads):
-        arguments = (context, lambda: _take(hosts, counter), share.full, events.put)
-        threading.Thread(target=_work, args=arguments).start()
-    left = 0
-    while left < share.threads:
-        event = events.get()
-        if not isinstance(event, _Left):
-            emit(event)
-            continue
-        left += 1
-        if event.error:
-            structlog.get_logger("harvest").error("a harvest died", exc_info=event.error)
-            raise SystemExit(1)
+    with Turns(context) as turns:
+        for _ in range(share.threads):
+            arguments = (turns, lambda: _take(hosts, counter), share.full, events.put)
+            threading.Thread(target=_work, args=arguments).start()
+        left = 0
+        while left < share.threads:
+            event = events.get()
+            if not isinstance(event, _Left):
+                emit(event)
+                continue
+            left += 1
+            if event.error:
+                structlog.get_logger("harvest").error("a harvest died", exc_info=event.error)
+                raise SystemExit(1)
     catalogue.close()

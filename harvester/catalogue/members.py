@@ -136,16 +136,10 @@ def ask_for_run(connection: Connection, member: Member, now: int) -> int:
     return moment
 
 
-def set_next_run(connection: Connection, member: Member, moment: int, failures: int) -> None:
-    """The member is due at that moment, after so many failures in a row."""
-    this = members.c.id == member.id
-    connection.execute(update(members).where(this).values(next_run=moment, failures=failures))
-
-
-def count_failures(connection: Connection, member: Member) -> int:
-    """The member's failures in a row, up to now."""
-    found: int = connection.execute(select(members.c.failures).where(members.c.id == member.id)).scalar_one()
-    return found
+def set_next_run(connection: Connection, member: Member, moment: int, failures: int | None = None) -> None:
+    """The member is due at that moment, after so many failures in a row, or as many as before."""
+    values = {"next_run": moment} | ({} if failures is None else {"failures": failures})
+    connection.execute(update(members).where(members.c.id == member.id).values(**values))
 
 
 def find_member(connection: Connection, slug: str) -> Member | None:
@@ -172,6 +166,11 @@ def get_member(connection: Connection, slug: str) -> Member:
 
 
 _TOLD = 20
+
+
+def get_present(connection: Connection, member: Member) -> Member:
+    """The member as it is now, after whatever an operator has changed meanwhile; a removed one, too."""
+    return member_of(connection.execute(select(members).where(members.c.id == member.id)).one())
 
 
 def was_member(connection: Connection, slug: str) -> bool:

@@ -1,0 +1,140 @@
+"""Who asks which host: one turn at a time over all members, threads, processes and machines.
+
+A turn is a row with its owner and the moment until which that is believed to live. Whoever wants a host sees to the
+turns whose owner is gone, and to the runs that were left open under them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from harvester.catalogue.harvests import KILLED, Outcome
+from harvester.catalogue.members import Member, get_present, member_of, set_next_run
+from harvester.catalogue.tables import harvests, leases, lists, members
+from harvester.errors import HarvestSupersededError
+from harvester.owners import is_gone
+from harvester.schedule import spread_of
+
+LEASE_SECONDS = 120
+_AT_A_LOOK = 8
+
+
+def claim_due(connection: Connection, owner: str, now: int, lease_seconds: int = LEASE_SECONDS) -> Member | None:
+    """The member that has been due for longest, of those whose host nobody asks; its host is the owner's turn.
+
+    One whose window is closed meanwhile is due when it opens. None where nobody is due.
+    """
+    free_dead(connection, now)
+    for due in (members.c.next_run.is_(None), members.c.next_run <= now):
+        while rows := connection.execute(_DUE.where(due)).all():
+            for member in map(member_of, rows):
+                opens = member.care.schedule.open_from(now, spread_of(member.slug))
+                if opens <= now:
+                    _insert(connection, owner, member.host, now + lease_seconds)
+                    return member
+                set_next_run(connection, member, opens)
+    return None
+
+
+_DUE = (
+    select(members)
+    .where(members.c.paused.is_(False), members.c.removed_at.is_(None), members.c.host.not_in(select(leases.c.host)))
+    .order_by(members.c.next_run, members.c.host, members.c.id)  # as the index has them
+    .limit(_AT_A_LOOK)
+)
+
+
+def claim_host(
+    connection: Connection, owner: str, host: str, now: int, lease_seconds: int = LEASE_SECONDS
+) -> str | None:
+    """The host is the owner's turn, and None is returned; or else the name of the one whose turn it is."""
+    free_dead(connection, now)
+    holder: str | None = connection.execute(select(leases.c.owner).where(leases.c.host == host)).scalar()
+    if holder is None:
+        _insert(connection, owner, host, now + lease_seconds)
+    return holder
+
+
+def renew(connection: Connection, owner: str, host: str, now: int, lease_seconds: int = LEASE_SECONDS) -> None:
+    """The turn goes on.
+
+    Raises:
+        HarvestSupersededError: it is no longer the owner's.
+    """
+    statement = update(leases).where(leases.c.host == host, leases.c.owner == owner)
+    if not connection.execute(statement.values(until=now + lease_seconds)).rowcount:
+        raise HarvestSupersededError(f"the turn at {host} was given to another process")
+
+
+def release(connection: Connection, owner: str, host: str) -> None:
+    """The turn is over; one that is no longer the owner's stays as it is."""
+    connection.execute(delete(leases).where(leases.c.host == host, leases.c.owner == owner))
+
+
+def free_dead(connection: Connection, now: int) -> None:
+    """No turn is left whose time is up or whose process is gone, and no run is open under it."""
+    for row in connection.execute(select(leases)).all():
+        if row.until <= now or is_gone(row.owner):
+            for member, run_id in _open_runs(connection, row.host, since=now):
+                end_run(connection, member, run_id, "incomplete", KILLED, now)
+            release(connection, row.owner, row.host)
+
+
+def end_stalled(connection: Connection, now: int, stall_seconds: float) -> tuple[Member, ...]:
+    """The members whose runs showed no progress for so long: these have failed, and their hosts are free.
+
+    What the stuck thread writes later is refused; its member is tried again after a pause.
+    """
+    since = int(now - stall_seconds)
+    stalled = []
+    for host, owner in connection.execute(select(leases.c.host, leases.c.owner)).all():
+        for member, run_id in _open_runs(connection, host, since=since):
+            error = f"no progress for {stall_seconds / 60:g} minutes; the next harvest goes on from the last page"
+            end_run(connection, member, run_id, "failed", error, now)
+            settle_failure(connection, member, now)
+            release(connection, owner, host)
+            stalled.append(member)
+    return tuple(stalled)
+
+
+def settle_failure(connection: Connection, member: Member, now: int) -> int:
+    """The member has failed once more in a row and is tried again after a longer pause; when."""
+    failures: int = connection.execute(select(members.c.failures).where(members.c.id == member.id)).scalar_one() + 1
+    member = get_present(connection, member)
+    moment = member.care.schedule.next_run(now, failures=failures, spread=spread_of(member.slug))
+    set_next_run(connection, member, moment, failures)
+    return moment
+
+
+def end_run(connection: Connection, member: Member, run_id: int, outcome: Outcome, error: str, now: int) -> None:
+    """The open run has ended so; the process that made it writes nothing more."""
+    values = {"outcome": outcome, "error": error, "finished_at": now}
+    connection.execute(update(harvests).where(harvests.c.id == run_id, harvests.c.outcome.is_(None)).values(**values))
+    owned = (lists.c.member_id == member.id, lists.c.harvest_id == run_id)
+    connection.execute(update(lists).where(*owned).values(harvest_id=None))
+
+
+def find_open_run(connection: Connection, member: Member) -> int | None:
+    """The member's newest run, if that has not ended."""
+    newest = select(harvests.c.id, harvests.c.outcome).where(harvests.c.member_id == member.id)
+    row = connection.execute(newest.order_by(harvests.c.id.desc()).limit(1)).one_or_none()
+    return int(row.id) if row and row.outcome is None else None
+
+
+def _open_runs(connection: Connection, host: str, *, since: int) -> list[tuple[Member, int]]:
+    """The open runs of the host's members that showed no progress after this moment."""
+    newest = select(func.max(harvests.c.id)).where(harvests.c.member_id == members.c.id).correlate(members)
+    query = (
+        select(members, harvests.c.id.label("run_id"))
+        .join(harvests, harvests.c.id == newest.scalar_subquery())
+        .where(
+            members.c.host == host,
+            harvests.c.outcome.is_(None),
+            func.coalesce(harvests.c.heartbeat, harvests.c.started_at) <= since,
+        )
+    )
+    return [(member_of(row), row.run_id) for row in connection.execute(query)]
+
+
+def _insert(connection: Connection, owner: str, host: str, until: int) -> None:
+    connection.execute(insert(leases).values(host=host, owner=owner, until=until))

@@ -1,0 +1,239 @@
+"""Harvests in turn: one at a time of each host, whoever wants it, under a lease that lives while there is progress."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Literal
+
+import structlog
+from sqlalchemy import Connection, update
+
+from harvester.catalogue import leases
+from harvester.catalogue.harvests import SUCCESSES, Run
+from harvester.catalogue.members import Member, get_present, set_next_run
+from harvester.catalogue.tables import harvests
+from harvester.datestamps import format_datestamp, from_epoch
+from harvester.errors import CatalogueError, HarvestSupersededError
+from harvester.harvest import HarvestContext, Progress, harvest_member
+from harvester.owners import new_owner
+from harvester.schedule import spread_of
+
+RENEW_SECONDS = 20
+_BEAT_SECONDS = 5
+_LOOK_SECONDS = 1
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """The right to ask a host, ours until it ends. `closes`: when the member's window does; None: never.
+
+    `ending` says why it was asked to end at the next page.
+    """
+
+    host: str
+    owner: str
+    closes: int | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    ending: Literal["", "stopped", "closed", "lost"] = ""
+    beat: int = 0
+
+    def end(self, why: Literal["stopped", "closed", "lost"]) -> None:
+        """The harvest is asked to end at its next page."""
+        self.ending = why
+        self.stop.set()
+
+
+class Turns:
+    """This process's turns. While it is entered, a thread renews their leases, ends those whose window closes, and
+    fails the runs of anybody that make no progress."""
+
+    def __init__(self, context: HarvestContext) -> None:
+        self._context = context
+        self._catalogue = context.catalogue
+        self._stall = context.settings.stall_minutes * 60
+        self._log = structlog.get_logger("turns")
+        self._lock = threading.Lock()
+        self._turns: set[Turn] = set()
+        self._renewals: set[Callable[[Connection, int], None]] = set()
+        self._over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+
+    def __enter__(self) -> Turns:
+        self._keeper.start()
+        threading.Thread(target=self._pass_stop_on, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._keeper.join()
+
+    def claim_due(self) -> tuple[Member, Turn] | None:
+        """The member that is due, and its host's turn; None where nobody is."""
+        owner = new_owner()
+        now = self._catalogue.now()
+        with self._catalogue.write() as connection:
+            member = leases.claim_due(connection, owner, now)
+        if member is None:
+            return None
+        window = member.care.schedule.find_window(now)
+        turn = Turn(member.host, owner, window[1] if window else None)
+        wish = f"{member.care.window} {member.care.timezone}" if window else "always"
+        until = format_datestamp(from_epoch(window[1])) if window else None
+        self._log.info("claimed", member=member.slug, host=member.host, window=wish, open_until=until)
+        return member, turn
+
+    def wait_for(self, host: str) -> Turn | None:
+        """The host's turn, when nobody else has it any more; None if we were stopped before."""
+        turn, waiting = Turn(host, new_owner()), False
+        while not self._context.stop.is_set():
+            with self._catalogue.write() as connection:
+                holder = leases.claim_host(connection, turn.owner, host, self._catalogue.now())
+            if holder is None:
+                return turn
+            if not waiting:
+                waiting = True
+                name = ":".join(holder.split(":")[:2])
+                self._log.warning("another process asks this host; waiting for it to end", host=host, process=name)
+            self._context.stop.wait(_LOOK_SECONDS)
+        return None
+
+    @contextmanager
+    def kept(self, turn: Turn) -> Iterator[None]:
+        """The turn's lease is renewed, and given back at the end."""
+        with self._lock:
+            self._turns.add(turn)
+        if self._context.stop.is_set():
+            turn.end("stopped")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._turns.discard(turn)
+            with self._catalogue.write() as connection:
+                leases.release(connection, turn.owner, turn.host)
+
+    @contextmanager
+    def renewing(self, renew: Callable[[Connection, int], None]) -> Iterator[None]:
+        """Whatever lease this renews is kept, too."""
+        with self._lock:
+            self._renewals.add(renew)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._renewals.discard(renew)
+
+    def harvest(self, turn: Turn, member: Member, *, full: bool = False, last: bool = False) -> Run:
+        """The member's run, ended, and on record with when it is due next; with `last`, the turn is given back.
+
+        Raises:
+            CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own.
+        """
+        turn.beat = self._catalogue.now()
+        context = replace(self._context, stop=turn.stop, report=lambda progress: self._report(turn, member, progress))
+        try:
+            run = harvest_member(context, member, full=full)
+        except Exception as error:
+            self._settle_error(turn, member, error)
+            raise
+        with self._catalogue.write() as connection:
+            run = self._settle(connection, turn, member, run)
+            if last:
+                leases.release(connection, turn.owner, turn.host)
+        return run
+
+    def _settle(self, connection: Connection, turn: Turn, member: Member, run: Run) -> Run:
+        now = self._catalogue.now()
+        if not self._is_ours(connection, turn, now):
+            return run
+        member = get_present(connection, member)
+        schedule, spread = member.care.schedule, spread_of(member.slug)
+        if run.outcome in SUCCESSES:
+            next_run = schedule.next_run(run.started_at, spread=spread)
+            set_next_run(connection, member, next_run, failures=0)
+        elif turn.ending == "closed":
+            next_run = schedule.open_from(now, spread)
+            set_next_run(connection, member, next_run)
+            run = replace(run, error=f"its window {member.care.window} has closed; goes on at {_time(next_run)}")
+            connection.execute(update(harvests).where(harvests.c.id == run.id).values(error=run.error))
+        elif turn.ending == "stopped":
+            return run  # it stays due
+        else:
+            next_run = leases.settle_failure(connection, member, now)
+        self._log.info("settled", member=member.slug, outcome=run.outcome, next_run=_time(next_run))
+        return run
+
+    def _settle_error(self, turn: Turn, member: Member, error: Exception) -> None:
+        with self._catalogue.write() as connection:
+            now = self._catalogue.now()
+            if self._is_ours(connection, turn, now):
+                if run_id := leases.find_open_run(connection, member):
+                    leases.end_run(connection, member, run_id, "incomplete", str(error), now)
+                leases.settle_failure(connection, member, now)
+
+    def _is_ours(self, connection: Connection, turn: Turn, now: int) -> bool:
+        """Whoever has the turn now settles the member."""
+        try:
+            leases.renew(connection, turn.owner, turn.host, now)
+        except HarvestSupersededError:
+            return False
+        return True
+
+    def _report(self, turn: Turn, member: Member, progress: Progress) -> None:
+        now = self._catalogue.now()
+        if now >= turn.beat + _BEAT_SECONDS and progress.run is None and turn.ending != "lost":
+            turn.beat = now
+            with self._catalogue.write() as connection:
+                open_run = (harvests.c.member_id == member.id, harvests.c.outcome.is_(None))
+                connection.execute(update(harvests).where(*open_run).values(heartbeat=now))
+        self._end_closed(turn, now)
+        self._context.report(progress)
+
+    def _end_closed(self, turn: Turn, now: int) -> None:
+        if turn.closes is not None and now >= turn.closes and not turn.ending:
+            self._log.info("the window has closed", host=turn.host)
+            turn.end("closed")
+
+    def _pass_stop_on(self) -> None:
+        self._context.stop.wait()
+        with self._lock:
+            for turn in self._turns:
+                turn.end("stopped")
+
+    def _keep(self) -> None:
+        renewed = self._catalogue.now()
+        every = min(RENEW_SECONDS, self._stall / 4)
+        while not self._over.wait(min(_LOOK_SECONDS, every)):
+            now = self._catalogue.now()
+            with self._lock:
+                turns, renewals = tuple(self._turns), tuple(self._renewals)
+            for turn in turns:
+                self._end_closed(turn, now)
+            if now >= renewed + every and (turns or renewals):
+                renewed = now
+                try:
+                    self._renew(turns, renewals, now)
+                except CatalogueError as error:  # the leases live for a while yet
+                    self._log.warning("the leases could not be renewed", error=str(error))
+
+    def _renew(
+        self, turns: tuple[Turn, ...], renewals: tuple[Callable[[Connection, int], None], ...], now: int
+    ) -> None:
+        with self._catalogue.write() as connection:
+            for member in leases.end_stalled(connection, now, self._stall):
+                self._log.warning("a harvest made no progress and was ended", member=member.slug, host=member.host)
+            for turn in turns:
+                if not self._is_ours(connection, turn, now):
+                    turn.end("lost")
+            for renew in renewals:
+                renew(connection, now)
+
+
+def _time(moment: int) -> str:
+    return format_datestamp(from_epoch(moment))

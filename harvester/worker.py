@@ -1,0 +1,137 @@
+"""The worker: it harvests who is due, hosts side by side, and does the network's jobs, until it is stopped.
+
+Any number of workers may run on one catalogue, and each may be killed at any moment: what they do is in rows with
+leases, and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
+from harvester.catalogue.members import Member
+from harvester.errors import CatalogueError
+from harvester.harvest import HarvestContext
+from harvester.owners import new_owner
+from harvester.side_by_side import HOSTS_AT_ONCE
+from harvester.turns import Turn, Turns
+
+_LOOK_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something done for the whole network, so many seconds after it was done last. It may be killed and run again."""
+
+    name: str
+    every_seconds: int
+    run: Callable[[HarvestContext], None]
+
+
+def work(
+    context: HarvestContext, *, at_once: int = HOSTS_AT_ONCE, once: bool = False, jobs: Sequence[Job] = ()
+) -> None:
+    """Members were harvested as they were due, and jobs done, until `context.stop`; harvests ended at a page then.
+
+    With `once`, until nobody is due, and each job that is due was done after that. What a member or a job does never
+    stops the others.
+    """
+    with Turns(context) as turns:
+        _Worker(context, turns, at_once, jobs).run(once=once)
+
+
+class _Worker:
+    def __init__(self, context: HarvestContext, turns: Turns, at_once: int, jobs: Sequence[Job]) -> None:
+        self._context = context
+        self._catalogue = context.catalogue
+        self._turns = turns
+        self._at_once = at_once
+        self._jobs = {job.name: job for job in jobs}
+        self._log = structlog.get_logger("worker")
+        self._ended: SimpleQueue[object] = SimpleQueue()
+        self._harvests: set[Turn] = set()
+        self._working = 0  # jobs
+
+    def run(self, *, once: bool) -> None:
+        threading.Thread(target=self._wake, daemon=True).start()
+        jobs_left = True
+        while True:
+            stopped = self._context.stop.is_set()
+            if not stopped:
+                self._look(self._claim)
+                if not once:
+                    self._look(self._start_jobs)
+                elif not self._harvests and jobs_left:
+                    self._look(self._start_jobs)
+                    jobs_left = False
+            if not self._harvests and not self._working and (stopped or (once and not jobs_left)):
+                return
+            self._wait()
+
+    def _look(self, at: Callable[[], None]) -> None:
+        try:
+            at()
+        except CatalogueError as error:  # it is looked at again in a while
+            self._log.error("the catalogue does not answer", error=str(error))
+
+    def _claim(self) -> None:
+        while len(self._harvests) < self._at_once and not self._context.stop.is_set():
+            claimed = self._turns.claim_due()
+            if claimed is None:
+                return
+            member, turn = claimed
+            self._harvests.add(turn)
+            # A daemon: who interrupts us does not wait for servers.
+            threading.Thread(target=self._harvest, args=(member, turn), daemon=True).start()
+
+    def _harvest(self, member: Member, turn: Turn) -> None:
+        try:
+            with self._turns.kept(turn):
+                self._turns.harvest(turn, member, last=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            self._log.error("a harvest died", member=member.slug, exc_info=error)
+        finally:
+            self._ended.put(turn)
+
+    def _start_jobs(self) -> None:
+        owner, now = new_owner(), self._catalogue.now()
+        with self._catalogue.write() as connection:
+            claimed = claim_jobs(connection, self._jobs, owner, now)
+        for name in claimed:
+            self._working += 1
+            threading.Thread(target=self._do, args=(self._jobs[name], owner), daemon=True).start()
+
+    def _do(self, job: Job, owner: str) -> None:
+        error: str | None = None
+        try:
+            with self._turns.renewing(lambda connection, now: renew_job(connection, job.name, owner, now)):
+                job.run(self._context)
+        except Exception as died:  # noqa: BLE001 - as above; it is kept, logged, and tried again
+            error = str(died) or type(died).__name__
+            self._log.error("a job failed", job=job.name, exc_info=died)
+        try:
+            with self._catalogue.write() as connection:
+                now = self._catalogue.now()
+                next_run = now + job.every_seconds
+                finish_job(connection, job.name, owner, now, next_run=next_run, error=error)
+        finally:
+            self._ended.put(job)
+
+    def _wait(self) -> None:
+        """Until something has ended, or for a while; a stuck thread whose turn others have now is not waited for."""
+        try:
+            ended = self._ended.get(timeout=_LOOK_SECONDS)
+        except Empty:
+            ended = None
+        if isinstance(ended, Job):
+            self._working -= 1
+        self._harvests = {turn for turn in self._harvests if turn is not ended and turn.ending != "lost"}
+
+    def _wake(self) -> None:
+        self._context.stop.wait()
+        self._ended.put(None)
