@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harvester import reconcile_cli
 from harvester.errors import ConfigError
 from harvester.settings import load_settings
 
@@ -159,6 +160,10 @@ def import_(file: Path) -> None:
     with _opened_catalogue() as catalogue, catalogue.write() as connection:
         added, updated = import_members(connection, found, catalogue.now())
     click.echo(f"{added} members added, {updated} updated")
+
+
+for _command in (reconcile_cli.pending, reconcile_cli.approve, reconcile_cli.keep):
+    members.add_command(_command)
 
 
 @click.command()

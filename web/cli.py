@@ -25,6 +25,7 @@ _WITH_PARENT = "_LUMBUNG_WITH_PARENT"  # in the environment of a child of `up`
 _COMMANDS = {
     "members": ("harvester.cli:members", "The members of the network: add, list, show, remove, import."),
     "harvest": ("harvester.cli:harvest", "Harvest the members now."),
+    "reconcile": ("harvester.reconcile_cli:reconcile", "Find what the members do not list any more, or never gave."),
     "index": ("indexer.cli:index", "Bring the search index up to date."),
     "reindex": ("indexer.cli:reindex", "Build the search index anew and swap it in."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
