@@ -9,8 +9,17 @@ from typing import Any
 import tantivy
 from tantivy import Occur, Query
 
-from indexer.analysis import Token, exact_stream, is_unspaced, query_stems, tokenize
-from indexer.engine.schema import EXACT_WEIGHTS, KEY_FIELDS, SEARCHED, SORT_FIELDS, STEM_WEIGHTS, key, order_key
+from indexer.analysis import Token, is_unspaced, query_stems, tokenize
+from indexer.engine.schema import (
+    EXACT_WEIGHTS,
+    READABLE,
+    SEARCHED,
+    SHARED_KEYS,
+    STEM_WEIGHTS,
+    TITLE_ORDER,
+    key_term,
+    title_order,
+)
 from indexer.parser import parse_words
 from indexer.query import (
     All,
@@ -81,7 +90,9 @@ class Compiler:
         if without != "year" and request.years != (None, None):
             limits.append(self._range(*request.years))
         if request.fulltext is not None:
-            limits.append(Query.term_query(self._schema, "fulltext", request.fulltext))
+            readable = self._exactly(SHARED_KEYS, READABLE)
+            unread = Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, readable)])
+            limits.append(readable if request.fulltext else unread)
         query = self.compile(request.query)
         if not limits:
             return query
@@ -89,11 +100,10 @@ class Compiler:
 
     def _typed(self, text: str, query: Query) -> Query:
         """What the query finds, and works whose title is the text, these first, whatever is an operator in it."""
-        order = SORT_FIELDS["title"]
-        beginning = order_key(exact_stream(text[:200])[:80], "")  # as in the order; the id follows
-        if not self._searcher.terms_with_prefix(order, beginning, limit=1):
+        title = title_order(text)
+        if not self._searcher.doc_freq(TITLE_ORDER, title):
             return query
-        same = Query.const_score_query(self._starting(order, beginning), _TITLE)
+        same = Query.const_score_query(self._exactly(TITLE_ORDER, title), _TITLE)
         return _bool(Occur.Should, [query, _bool(Occur.Must, [self.compile(parse_words(text)), same])])
 
     def _all_of(self, nodes: Sequence[Node]) -> Query:
@@ -102,10 +112,15 @@ class Compiler:
         return Query.boolean_query([*(wanted or [(Occur.Must, Query.all_query())]), *unwanted])
 
     def _in(self, field: KeyField, values: Sequence[str]) -> Query:
-        found = [key(value) for value in values]
-        if len(found) == 1:  # far faster than a set of one
-            return Query.const_score_query(Query.term_query(self._schema, KEY_FIELDS[field], found[0], "basic"), 1.0)
-        return Query.term_set_query(self._schema, KEY_FIELDS[field], found)
+        terms = [key_term(field, value) for value in values]
+        if len(terms) == 1:  # far faster than a set of one
+            return Query.const_score_query(self._exactly(*terms[0]), 1.0)
+        names = {name for name, _ in terms}
+        return (
+            Query.term_set_query(self._schema, names.pop(), [term for _, term in terms])
+            if terms
+            else Query.empty_query()
+        )
 
     def _range(self, lower: int | None, upper: int | None) -> Query:
         if lower is None and upper is None:
@@ -175,6 +190,9 @@ class Compiler:
     def count(self, node: Node) -> int:
         """The number of documents that the node finds."""
         return top(self._searcher, self.compile(node), 1)[0]
+
+    def _exactly(self, name: str, term: str) -> Query:
+        return Query.term_query(self._schema, name, term, "basic")
 
     def _term(self, name: str, token: str) -> Query:
         return Query.term_query(self._schema, name, token, "freq")

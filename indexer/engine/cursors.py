@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harvester.errors import QueryRejectedError
@@ -14,15 +15,26 @@ _SPELLING = re.compile(r"([a-z]+) (\d{1,9}) ((?:[0-9a-f]{2})*)")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place behind the last hit of a page: an offset by relevance, the hit's key in the other orders."""
+    """The place behind the last hit of a page. Except by relevance, `offset` counts from the key `after` on."""
 
     sort: Sort
     offset: int = 0
     after: str = ""
 
+    def behind(self, keys: Sequence[str | int]) -> Cursor:
+        """The place behind the last hit of the page that begins here; the keys of its hits are ascending."""
+        if not keys:
+            return self
+        last, same = _spelled(keys[-1]), keys.count(keys[-1])
+        return Cursor(self.sort, same + self.offset if last == self.after else same, last)
+
     def __str__(self) -> str:
         spelled = f"{self.sort} {self.offset} {self.after}"
         return urlsafe_b64encode(spelled.encode()).decode().rstrip("=")
+
+
+def _spelled(key: str | int) -> str:
+    return key if isinstance(key, str) else f"{key:016x}"
 
 
 def parse_cursor(text: str | None, sort: Sort) -> Cursor:

@@ -18,8 +18,8 @@ from indexer.engine.compile import Compiler, top
 from indexer.engine.cursors import Cursor, parse_cursor
 from indexer.engine.facets import count_facets
 from indexer.engine.folder import IndexFolder, write_durably
-from indexer.engine.schema import SORT_FIELDS, order_key, project, schema_checksum
-from indexer.engine.store import create_index, load, open_index, stored, unavailable
+from indexer.engine.schema import SORT_FIELDS, TITLE_ORDER, Entry, make_entry, order_key, schema_checksum
+from indexer.engine.store import create_index, load, open_index, unavailable
 from indexer.engine.words import complete, mend, telling_words
 from indexer.highlight import Matcher, highlight_hit
 from indexer.parser import parse_words
@@ -54,7 +54,7 @@ class EmbeddedEngine:
         self._snapshot: _Snapshot | None = None
         self._writer: tantivy.IndexWriter | None = None
 
-    def write(self, documents: Iterable[Document], deletions: Iterable[str], watermark: int) -> None:
+    def write(self, documents: Iterable[Document | Entry], deletions: Iterable[str], watermark: int) -> None:
         """Documents stand in the index, deletions do not, in one commit; an id in both stands.
 
         When this raises, or the process dies, the index is as before, or as after with the former watermark.
@@ -65,10 +65,10 @@ class EmbeddedEngine:
                 for document_id in deletions:
                     writer.delete_documents_by_term("id", order_key(document_id))
                 for document in documents:
-                    fields = project(document)
+                    entry = document if isinstance(document, Entry) else make_entry(document)
                     with unavailable("written"):
-                        writer.delete_documents_by_term("id", fields["id"][0])
-                        writer.add_document(stored(document, fields))
+                        writer.delete_documents_by_term("id", entry.id)
+                        writer.add_json(entry.body)
                 with unavailable("written"):
                     writer.commit()
             except BaseException:
@@ -87,8 +87,8 @@ class EmbeddedEngine:
     def search(self, request: SearchRequest) -> Results:
         """The page, its facets and its marks, all of one state of the index.
 
-        Equal scores keep the order of the index; a commit between two pages of a search by relevance can
-        move works across the border of the pages, while the other orders go on exactly where they were.
+        Equal scores and equal titles keep the order of the index; a commit between two pages can move such
+        works across the border of the pages, while all others go on exactly where they were.
         """
         now = self._read()
         compiler = Compiler(now.index.schema, now.searcher)
@@ -107,10 +107,10 @@ class EmbeddedEngine:
                 more = cursor.offset + len(hits) < total
                 following = Cursor(sort, offset=cursor.offset + len(hits))
             else:
-                behind, hits = _in_order(now, query, SORT_FIELDS[sort], cursor.after, size)
-                total = top(now.searcher, query, 1)[0] if cursor.after else behind
-                more = behind > len(hits)
-                following = Cursor(sort, after=hits[-1][0] if hits else "")
+                left, hits = _in_order(now, query, cursor, size)
+                total = top(now.searcher, query, 1)[0] if cursor.after else left
+                more = left > len(hits)
+                following = cursor.behind([key for key, _ in hits])
             typed = request.query
             if not total and isinstance(typed, Typed) and not compiler.count(typed):
                 return self.search(replace(request, query=parse_words(typed.text), sort=sort))
@@ -275,25 +275,29 @@ class EmbeddedEngine:
             self._folder.unlock()
 
 
-def _behind(now: _Snapshot, field: str, place: str) -> Query:
-    """Documents whose key in a field is behind `place`; all of them where it is empty."""
-    # Only tantivy's query language has ranges of text; the keys are hexadecimal digits, which it takes as they are.
-    return now.index.parse_query(f"{field}:{{{place} TO *}}") if place else Query.all_query()
-
-
 def _in_order(
-    now: _Snapshot, query: Query, field: str, after: str, size: int
+    now: _Snapshot, query: Query, cursor: Cursor, size: int
 ) -> tuple[int, list[tuple[Any, tantivy.DocAddress]]]:
-    """The number of matches behind `after`, and the first of these by the field's keys."""
-    if after:
-        query = Query.boolean_query([(Occur.Must, query), (Occur.Must, _behind(now, field, after))])
-    return top(now.searcher, query, size, order=field)
+    """The number of matches behind the cursor, and the first of these by the keys of its order."""
+    name = SORT_FIELDS[cursor.sort]
+    if cursor.after and name == TITLE_ORDER:
+        # Only tantivy's query language has ranges of text; the keys are hexadecimal digits, which it takes as they are.
+        rest = now.index.parse_query(f"{name}:[{cursor.after} TO *]")
+    elif cursor.after:
+        least = min(int(cursor.after, 16), 2**62)
+        rest = Query.range_query(now.index.schema, name, tantivy.FieldType.Integer, least, None)
+    else:
+        return top(now.searcher, query, size, order=name)
+    query = Query.boolean_query([(Occur.Must, query), (Occur.Must, rest)])
+    found, hits = top(now.searcher, query, size, offset=min(cursor.offset, now.searcher.num_docs), order=name)
+    return max(0, found - cursor.offset), hits
 
 
 def _ids_behind(now: _Snapshot, place: str) -> list[str]:
     """The next keys of ids in order, by an aggregation: it reads them fifty times as fast as a sorted search."""
     terms = {"field": "id", "size": _IDS_AT_ONCE, "segment_size": _IDS_AT_ONCE, "order": {"_key": "asc"}}
-    answer = now.searcher.aggregate(_behind(now, "id", place), {"ids": {"terms": terms}})
+    rest = now.index.parse_query(f"id:{{{place} TO *}}") if place else Query.all_query()
+    answer = now.searcher.aggregate(rest, {"ids": {"terms": terms}})
     return [bucket["key"] for bucket in answer["ids"]["buckets"]]
 
 

@@ -10,7 +10,7 @@ from tantivy import Occur, Query
 
 from indexer.engine import Bucket
 from indexer.engine.compile import Compiler, facet_groups, top
-from indexer.engine.schema import FACET_FIELDS, NUMBER_FIELDS, NUMBERED_TEXT, number_text
+from indexer.engine.schema import FACET_FIELDS, NUMBER_FIELDS, SHARED_KEYS, numbered
 from indexer.query import Facet, In, KeyField, SearchRequest
 
 # So many leading values of each segment of the index are compared, and where that leaves out any, so many.
@@ -68,14 +68,14 @@ def _buckets(searcher: tantivy.Searcher, answer: Mapping[str, Any], facet: Facet
     least = found[:size][-1][1] if found[:size] else 0
     shown = [(key, count) for key, count in found if count >= least]
     if facet in NUMBER_FIELDS:
-        shown = [(_text(searcher, int(key)), count) for key, count in shown]
+        shown = [(value_of(searcher, facet, int(key)), count) for key, count in shown]
     return _ordered(Bucket(value, count) for value, count in shown)[:size]
 
 
-def _text(searcher: tantivy.Searcher, number: int) -> str:
+def value_of(searcher: tantivy.Searcher, kind: KeyField, number: int) -> str:
     """The value that is counted by a number."""
-    beginning = number_text(number)
-    ((found, _),) = searcher.terms_with_prefix(NUMBERED_TEXT, beginning, limit=1)
+    beginning = numbered(kind, number)
+    ((found, _),) = searcher.terms_with_prefix(SHARED_KEYS, beginning, limit=1)
     return found.removeprefix(beginning)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import fields
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, TypeAlias
+from zlib import crc32
 
 from indexer.analysis import VERSION, exact_stream, streams, words
 from indexer.document import Document, Holder, Text
 from indexer.query import Facet, Field, KeyField, Sort
 
-Value: TypeAlias = str | int | bool
+Value: TypeAlias = str | int
 
 # Fields of exact tokens and of stems, with their weight: a title wins over an abstract, exact over stem.
 EXACT_WEIGHTS = {"title": 8.0, "author": 5.0, "subject": 4.0, "abstract": 1.5, "publisher": 1.0, "source": 1.0}
@@ -27,16 +30,15 @@ SEARCHED: dict[Field, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "source": (("source",), ()),
 }
 
-# Exact values, for filters.
-KEY_FIELDS: dict[KeyField, str] = {
-    key: f"{key}_key"
-    for key in ("member", "type", "language", "subject", "author", "doi", "isbn", "issn", "access", "level")
-}
+# Exact values, for filters. Those that facets count by their text have a field each; all others share one, where each
+# has its kind before it: a field costs, whatever is in it. READABLE is there for works with a full text.
+OWN_KEYS: dict[KeyField, str] = {key: f"{key}_key" for key in ("member", "type", "language")}
+SHARED_KEYS = "key"
+READABLE = "fulltext"
 
 # What facets count. Values that are many are counted by a number, several times as fast as by their text, which
-# NUMBERED_TEXT has behind the number.
+# their key has behind the number.
 NUMBER_FIELDS: dict[KeyField, str] = {"subject": "subject_number", "author": "author_number"}
-NUMBERED_TEXT = "facet_text"
 FACET_FIELDS: dict[Facet, str] = {
     "member": "member_key",
     "type": "type_key",
@@ -46,27 +48,41 @@ FACET_FIELDS: dict[Facet, str] = {
     "year": "year",
 }
 
-# One text key per order; its last part is the id, so no two documents share a place.
+# One key per order: by title a text, in the others a whole number, which costs a third of a text to store and to sort.
 SORT_FIELDS: dict[Sort, str] = {
     "newest": "newest_order",
     "oldest": "oldest_order",
     "title": "title_order",
     "added": "added_order",
 }
+TITLE_ORDER = SORT_FIELDS["title"]
 
 # In suggestions: the first word of a name or subject, a later one.
 WORD_PLACES = ("\x1e", "\x1f")
 _LONGEST_KEY = 500
 _NUMBER_BYTES = 6  # in one of 500 libraries with a million values two share a number, and count as one
 _LAST = "\U0010ffff"  # sorts behind every text
+_NO_YEAR = 10_000
 _STORED = tuple(field.name for field in fields(Document))
+_LAYOUT = 2  # raise it when `project` puts other values into the same fields
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document made ready for an engine, so that the work can be done in another process.
+
+    `id` is the document's as engines have it; `body` a JSON object of the values of every field that has any.
+    """
+
+    id: str
+    body: str
 
 
 def schema_checksum() -> str:
     """A name for this schema and analysis: an index under another name must be built again."""
     scored = (VERSION, EXACT_WEIGHTS, STEM_WEIGHTS)
-    exact = (KEY_FIELDS, NUMBER_FIELDS, NUMBERED_TEXT, _NUMBER_BYTES, FACET_FIELDS, SORT_FIELDS)
-    parts = (scored, exact, WORD_PLACES, _STORED, _LONGEST_KEY)
+    exact = (OWN_KEYS, SHARED_KEYS, READABLE, NUMBER_FIELDS, _NUMBER_BYTES, FACET_FIELDS, SORT_FIELDS)
+    parts = (_LAYOUT, scored, exact, WORD_PLACES, _STORED, _LONGEST_KEY)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -76,25 +92,39 @@ def key(value: str) -> str:
     return short if short.isascii() else short.encode("utf-8", "replace").decode()
 
 
+@lru_cache(maxsize=65_536)
 def number(value: str) -> int:
     """The number by which facets count a key."""
     return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=_NUMBER_BYTES).digest())
 
 
-def number_text(number: int, value: str = "") -> str:
-    """The key as NUMBERED_TEXT has it; without a key, what it begins with."""
-    return f"{number:0{2 * _NUMBER_BYTES}x}{value}"
+def numbered(kind: KeyField, number: int, value: str = "") -> str:
+    """The key of a value that facets count by its number; without the value, what it begins with."""
+    return f"{kind}={number:0{2 * _NUMBER_BYTES}x}{value}"
 
 
-def order_key(*parts: str) -> str:
-    """A text of hexadecimal digits that sorts as the parts do, one after the other."""
-    return "\x00".join(parts).encode("utf-8", "surrogatepass").hex()
+def key_term(kind: KeyField, value: str) -> tuple[str, str]:
+    """The field and the term by which works with this value are found."""
+    value = key(value)
+    if kind in OWN_KEYS:
+        return OWN_KEYS[kind], value
+    return SHARED_KEYS, numbered(kind, number(value), value) if kind in NUMBER_FIELDS else f"{kind}={value}"
+
+
+def order_key(text: str) -> str:
+    """A text of hexadecimal digits that sorts as the text does."""
+    return text.encode("utf-8", "surrogatepass").hex()
+
+
+def title_order(title: str) -> str:
+    """What a title sorts by; untitled works come last."""
+    return order_key(exact_stream(title[:200])[:80] or _LAST)
 
 
 def project(document: Document) -> dict[str, list[Value]]:
     """The values of every field that has any, by the field's name; `document` itself is not among them."""
     language = document.text_language
-    found: dict[str, list[Value]] = {"id": [order_key(document.id)], "fulltext": [document.fulltext]}
+    found: dict[str, list[Value]] = {"id": [order_key(document.id)]}
     if document.year is not None:
         found["year"] = [document.year]
     for name, texts in (
@@ -111,19 +141,24 @@ def project(document: Document) -> dict[str, list[Value]]:
         ("source", document.sources),
     ):
         found[name] = [exact for exact in map(exact_stream, values) if exact]
+    shared: list[Value] = [READABLE] if document.fulltext else []
     for kind, exact_values in _keys(document):
-        keys = list(dict.fromkeys(map(key, exact_values)))
-        found[KEY_FIELDS[kind]] = [*keys]
-        if kind in NUMBER_FIELDS:
-            numbers = [number(each) for each in keys]
-            found[NUMBER_FIELDS[kind]] = [*numbers]
-            found.setdefault(NUMBERED_TEXT, []).extend(map(number_text, numbers, keys))
-    for order, text in _orders(document):
-        found[SORT_FIELDS[order]] = [text]
-    found["suggest"] = [
-        *_suggestions("author", document.creators),
-        *_suggestions("subject", document.subjects),
-    ]
+        for value in dict.fromkeys(exact_values):
+            name, term = key_term(kind, value)
+            (shared if name == SHARED_KEYS else found.setdefault(name, [])).append(term)
+    several: tuple[tuple[KeyField, tuple[str, ...]], ...] = (
+        ("subject", document.subjects),
+        ("author", document.creators),
+    )
+    for kind, counted in several:
+        numbers = found[NUMBER_FIELDS[kind]] = []
+        for value in dict.fromkeys(map(key, counted)):
+            numbers.append(number(value))
+            shared.append(numbered(kind, number(value), value))
+            shared += _suggestions(kind, value)
+    found[SHARED_KEYS] = shared
+    found[TITLE_ORDER] = [title_order(document.title)]
+    found |= {SORT_FIELDS[order]: [place] for order, place in _orders(document)}
     return {name: values for name, values in found.items() if values}
 
 
@@ -132,8 +167,6 @@ def _keys(document: Document) -> tuple[tuple[KeyField, Iterable[str]], ...]:
         ("member", document.members),
         ("type", (document.type,)),
         ("language", document.languages),
-        ("subject", document.subjects),
-        ("author", document.creators),
         ("doi", document.dois),
         ("isbn", document.isbns),
         ("issn", document.issns),
@@ -142,24 +175,33 @@ def _keys(document: Document) -> tuple[tuple[KeyField, Iterable[str]], ...]:
     )
 
 
-def _orders(document: Document) -> tuple[tuple[Sort, str], ...]:
-    title = exact_stream(document.title[:200])[:80] or _LAST
-    year = None if document.year is None else min(max(document.year, 0), 9999)
+def _orders(document: Document) -> tuple[tuple[Sort, int], ...]:
+    """By year, then the latest added first, then in an order of the ids that no later write changes."""
+    year = _NO_YEAR if document.year is None else min(max(document.year, 0), 9999)
+    added = max(0, 2**32 - 1 - document.added) << 16 | crc32(document.id.encode("utf-8", "surrogatepass")) & 0xFFFF
     return (
-        ("newest", order_key(_LAST if year is None else f"{9999 - year:04}", title, document.id)),
-        ("oldest", order_key(_LAST if year is None else f"{year:04}", title, document.id)),
-        ("title", order_key(title, document.id)),
-        ("added", order_key(f"{10**12 - document.added:013}", document.id)),
+        ("newest", (_NO_YEAR if year == _NO_YEAR else 9999 - year) << 48 | added),
+        ("oldest", year << 48 | added),
+        ("added", added),
     )
 
 
-def _suggestions(kind: str, values: Iterable[str]) -> list[Value]:
-    """Each value under every word that it has, so that any of them completes it."""
-    found: list[Value] = []
-    for value in map(key, values):
-        parts = words(value)[:6]
-        found += [f"{kind}{WORD_PLACES[at > 0]}{' '.join(parts[at:])}\x1f{value}" for at in range(len(parts))]
-    return found
+def _suggestions(kind: KeyField, value: str) -> Iterator[str]:
+    """The value's number under every word that it has, so that any of them completes it."""
+    parts = words(value)[:6]
+    for at in range(len(parts)):
+        yield f"{kind}{WORD_PLACES[at > 0]}{' '.join(parts[at:])}\x1f{number(value):x}"
+
+
+def make_entry(document: Document) -> Entry:
+    """The document ready for an engine."""
+    values: dict[str, object] = {**project(document), "document": b64encode(pack(document)).decode()}
+    return Entry(order_key(document.id), json.dumps(values, separators=(",", ":")))
+
+
+def document_in(entry: Entry) -> Document:
+    """The document that `make_entry` was given."""
+    return unpack(b64decode(json.loads(entry.body)["document"]))
 
 
 def pack(document: Document) -> bytes:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import tantivy
 
@@ -13,14 +12,12 @@ from harvester.errors import EngineUnavailableError
 from indexer.document import Document
 from indexer.engine.schema import (
     EXACT_WEIGHTS,
-    FACET_FIELDS,
-    KEY_FIELDS,
     NUMBER_FIELDS,
-    NUMBERED_TEXT,
+    OWN_KEYS,
+    SHARED_KEYS,
     SORT_FIELDS,
     STEM_WEIGHTS,
-    Value,
-    pack,
+    TITLE_ORDER,
     unpack,
 )
 
@@ -39,16 +36,14 @@ def create_index(build: Path) -> tantivy.Index:
     builder = tantivy.SchemaBuilder()
     builder.add_bytes_field("document", stored=True)
     builder.add_integer_field("year", indexed=True, fast=True)
-    builder.add_boolean_field("fulltext", indexed=True)
-    for name in NUMBER_FIELDS.values():
+    for name in (*NUMBER_FIELDS.values(), *(set(SORT_FIELDS.values()) - {TITLE_ORDER})):
         builder.add_integer_field(name, fast=True)
     for name in EXACT_WEIGHTS:
         builder.add_text_field(name, tokenizer_name="stream", index_option="position")
     for name in STEM_WEIGHTS:
         builder.add_text_field(name, tokenizer_name="stream", index_option="freq")
-    for name in ("id", *SORT_FIELDS.values(), *KEY_FIELDS.values(), NUMBERED_TEXT, "suggest"):
-        fast = name in {"id", *SORT_FIELDS.values(), *FACET_FIELDS.values()}
-        builder.add_text_field(name, fast=fast, tokenizer_name="raw", index_option="basic")
+    for name in ("id", TITLE_ORDER, *OWN_KEYS.values(), SHARED_KEYS):
+        builder.add_text_field(name, fast=name != SHARED_KEYS, tokenizer_name="raw", index_option="basic")
     build.mkdir(parents=True)
     return _with_streams(tantivy.Index(builder.build(), str(build)))
 
@@ -62,20 +57,6 @@ def _with_streams(index: tantivy.Index) -> tantivy.Index:
     """Tantivy does not keep analyzers on disk; ours only parts ready tokens at their spaces."""
     index.register_tokenizer("stream", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
     return index
-
-
-def stored(document: Document, fields: dict[str, list[Value]]) -> tantivy.Document:
-    """What tantivy keeps of a document whose fields `project` gave."""
-    kept = tantivy.Document()
-    kept.add_bytes("document", pack(document))
-    others: dict[str, Callable[[str, Any], None]] = dict.fromkeys(("year", *NUMBER_FIELDS.values()), kept.add_integer)
-    others["fulltext"] = kept.add_boolean
-    add_text: Callable[[str, Any], None] = kept.add_text
-    for name, values in fields.items():
-        add = others.get(name, add_text)
-        for value in values:
-            add(name, value)
-    return kept
 
 
 def load(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:

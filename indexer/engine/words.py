@@ -12,7 +12,8 @@ from indexer.analysis import tokenize, words
 from indexer.document import Document
 from indexer.engine import Suggestion
 from indexer.engine.compile import Compiler
-from indexer.engine.schema import EXACT_WEIGHTS, SORT_FIELDS, WORD_PLACES
+from indexer.engine.facets import value_of
+from indexer.engine.schema import EXACT_WEIGHTS, SHARED_KEYS, TITLE_ORDER, WORD_PLACES, order_key
 from indexer.engine.store import load
 from indexer.parser import parse_query
 from indexer.query import In, KeyField, Term, query_words
@@ -47,9 +48,8 @@ def _titles(searcher: tantivy.Searcher, compiler: Compiler, typed: list[str], li
     """Titles that begin with these words, the last one begun, in their order; then those that have them later."""
     seen: set[str] = set()
     joined = " ".join(typed)
-    # A key of the order of titles is what a title begins with, and the document's id.
-    terms = searcher.terms_with_prefix(SORT_FIELDS["title"], joined.encode().hex(), limit=limit)
-    keys = dict.fromkeys(bytes.fromhex(term).partition(b"\0")[0].decode() for term, _ in terms)
+    terms = searcher.terms_with_prefix(TITLE_ORDER, order_key(joined), limit=limit)
+    keys = [bytes.fromhex(term).decode(errors="ignore") for term, _ in terms]
     for query in (*(compiler.completing(begun.split()) for begun in keys), compiler.completing(typed)):
         for _, address in searcher.search(query, limit * 2, count=False).hits:
             title = load(searcher, address).title
@@ -63,8 +63,9 @@ def _values(
     searcher: tantivy.Searcher, compiler: Compiler, kind: KeyField, beginning: str, limit: int
 ) -> list[Suggestion]:
     """Values with such a beginning at that place; those that only deleted documents had are left out."""
-    terms = searcher.terms_with_prefix("suggest", f"{kind}{beginning}", limit=limit * 3)
-    values = dict.fromkeys(term.rpartition("\x1f")[2] for term, _ in terms)
+    terms = searcher.terms_with_prefix(SHARED_KEYS, f"{kind}{beginning}", limit=limit * 3)
+    numbers = dict.fromkeys(int(term.rpartition("\x1f")[2], 16) for term, _ in terms)
+    values = (value_of(searcher, kind, number) for number in numbers)
     return [Suggestion(v, kind) for v in values if compiler.count(In(kind, (v,)))][:limit]
 
 
