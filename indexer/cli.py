@@ -80,6 +80,29 @@ def records(slugs: tuple[str, ...], *, as_json: bool) -> None:
                 click.echo(f"{record.id}  {record.member:<20}  {year}  {title}")
 
 
+@click.command("check")
+@click.argument("url", metavar="BASE_URL")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def check_member(url: str, *, as_json: bool) -> None:
+    """Check the repository at BASE_URL before it joins: nothing is stored.
+
+    BASE_URL is the repository's OAI-PMH address or that of its site; the base URL is looked for. About a dozen requests
+    within a minute say what is good, what hurts and how it is mended. Servers of the own network may be checked, too.
+    Exit status: 0 it can be harvested, 1 it cannot.
+    """
+    from harvester.settings import load_settings
+    from indexer.check import check_base_url, report_json, to_lines
+
+    settings = load_settings().model_copy(update={"allow_private": True})
+    report = check_base_url(url, settings, progress=lambda request: click.echo(request, err=True))
+    if as_json:
+        click.echo(json.dumps(report_json(report), ensure_ascii=False))
+    else:
+        for line in to_lines(report):
+            click.echo(line)
+    sys.exit(0 if report.usable else 1)
+
+
 def index_now() -> None:
     """The index shows the catalogue as it is; a line on stdout says what was done."""
     from harvester.catalogue.database import open_catalogue

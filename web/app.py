@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from harvester.settings import Settings, load_settings
-from web import about, api, feeds, health, home, members, problems, record, search, words
+from web import about, api, check, feeds, health, home, members, problems, record, search, words
 from web.assets import use_assets
 from web.failures import use_failures
 from web.headers import use_headers
@@ -34,6 +34,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     use_assets(app)
     use_headers(app)
     use_failures(app)
-    for module in (home, search, record, members, problems, feeds, about, api, health):
+    for module in (home, search, record, members, problems, check, feeds, about, api, health):
         app.register_blueprint(module.blueprint)
     return app

@@ -23,7 +23,7 @@ _WITH_PARENT = "_LUMBUNG_WITH_PARENT"  # in the environment of a child of `up`
 
 # Name of the command: where it is, and its one line for `lumbung --help`.
 _COMMANDS = {
-    "members": ("harvester.cli:members", "The members of the network: add, list, show, remove, import."),
+    "members": ("harvester.cli:members", "The members of the network: add, check, list, show, remove, import."),
     "harvest": ("harvester.cli:harvest", "Harvest the members now."),
     "reconcile": ("harvester.reconcile_cli:reconcile", "Find what the members do not list any more, or never gave."),
     "index": ("indexer.cli:index", "Bring the search index up to date."),
@@ -35,6 +35,15 @@ _COMMANDS = {
     "sample-members": ("harvester.cli:sample_members", "Serve four small repositories to try Lumbung with."),
 }
 
+# A group's command that lives above the group's package.
+_MORE = {"members": "indexer.cli:check_member"}
+
+
+def _load(place: str) -> click.Command:
+    module, _, name = place.partition(":")
+    command: click.Command = getattr(import_module(module), name)
+    return command
+
 
 class _LazyGroup(click.Group):
     """Loads a command's module only when that command is wanted."""
@@ -45,8 +54,9 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        command = _load(_COMMANDS[cmd_name][0])
+        if cmd_name in _MORE and isinstance(command, click.Group):
+            command.add_command(_load(_MORE[cmd_name]))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

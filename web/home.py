@@ -57,8 +57,8 @@ def _shown(holdings: Holdings | None) -> set[str]:
 
 @blueprint.get("/robots.txt")
 def robots() -> Response:
-    """Crawlers may read records and members, and leave the endless room of searches alone."""
-    return Response("User-agent: *\nDisallow: /search\nDisallow: /api/\n", mimetype="text/plain")
+    """Crawlers may read records and members, and leave the endless room of searches and checks alone."""
+    return Response("User-agent: *\nDisallow: /search\nDisallow: /check\nDisallow: /api/\n", mimetype="text/plain")
 
 
 @blueprint.get("/opensearch.xml")

@@ -27,8 +27,9 @@ def extracted() -> Catalog:
     catalog = Catalog()
     with (_WEB / "babel.cfg").open() as file:
         methods, _ = parse_mapping_cfg(file)
-    for _, _, message, _, _ in extract_from_dir(_WEB, methods, keywords=_KEYWORDS):
-        catalog.add(message)
+    for folder in (_WEB, _WEB.parent / "indexer" / "check"):  # whose texts the site shows
+        for _, _, message, _, _ in extract_from_dir(folder, methods, keywords=_KEYWORDS):
+            catalog.add(message)
     return catalog
 
 
