@@ -8,7 +8,7 @@ from importlib import import_module
 
 from bench.figures import keep, say, section
 
-_MEASUREMENTS = ("commit", "harvest", "index", "parse", "search", "startup")
+_MEASUREMENTS = ("commit", "harvest", "index", "manners", "parse", "search", "startup", "status")
 
 
 def main() -> None:

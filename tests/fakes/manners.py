@@ -47,6 +47,7 @@ class Wish:
         outcome: the run's outcome, or several with | between.
         error: a pattern that the run's error matches; empty: the run has none.
         missing: live records of the repository that the catalogue cannot have.
+        unasked: live records of the repository that were not asked for.
         more: live records of the catalogue that the repository has no more.
         deleted: tombstones of the catalogue.
         titles: of records, where they differ from the repository's, as they stand in the payload.
@@ -59,6 +60,7 @@ class Wish:
     outcome: str = "complete"
     error: str = ""
     missing: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)

@@ -173,6 +173,14 @@ DATES: tuple[Manner, ...] = (
         put(*(FakeRecord(f"oai:a:9{n}", "2010-01-01T00:00:00Z", deleted_in=_DELETED) for n in range(7))),
     ),
     Manner("deletions", nothing, later=(Step(_delete(SIX), Wish(deleted=(SIX,))),)),
+    Manner(
+        "added and deleted on one day", both(having(granularity=DAY), _touch_six),
+        later=(Step(_delete(SIX), Wish(deleted=(SIX,))),),
+    ),
+    Manner(
+        "a deletion under the old datestamp", nothing,
+        later=(Step(put(replace(numbered()[6], deleted_in=_DELETED)), Wish(deleted=(SIX,)), "full"),),
+    ),
     # RecordManager, vufindharvest strtolower [s]; [spec 2.5.1]
     Manner(
         "Deleted in capitals", _shaped('status="deleted"', 'status=" Deleted"'),

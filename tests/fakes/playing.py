@@ -22,9 +22,10 @@ from harvester.catalogue import open_catalogue
 from harvester.catalogue.harvests import SUCCESSES, Run, list_problems
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.records import CataloguedRecord, iter_records
-from harvester.harvest import HarvestContext, harvest_member
+from harvester.harvest import harvest_member
 from harvester.oai import client, transport
 from harvester.reconcile import reconcile_member
+from harvester.run import HarvestContext
 from harvester.settings import load_settings
 from indexer.crosswalks import describe
 
@@ -61,7 +62,7 @@ def expected(stage: Stage, manner: Manner, wish: Wish) -> set[str]:
         for record in stage.repository.records.values()
         if not set(manner.prefixes) <= set(record.deleted_in)
     }
-    return live - set(wish.missing) | set(wish.more)
+    return live - set(wish.missing) - set(wish.unasked) | set(wish.more)
 
 
 def play(manner: Manner, folder: Path) -> list[Complaint]:
