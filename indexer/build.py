@@ -7,7 +7,7 @@ moment goes on where it was, and one that is run twice changes nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from harvester.catalogue import works as sql
 from harvester.catalogue.database import Catalogue
-from harvester.catalogue.records import get_records, get_works, iter_changes, public_ids
+from harvester.catalogue.records import CataloguedRecord, get_works, public_ids
 from indexer.document import Document
 from indexer.engine import Engine
+from indexer.engine.schema import Entry, document_in, order_key
 from indexer.reading import Reader, Reading, open_reader
 from indexer.unite import unite
 from indexer.works import assign
@@ -31,7 +32,7 @@ CURSOR = "works"
 _RECORDS_AT_ONCE = 1000  # of one transaction that assigns works
 _READ_AHEAD = 4  # times as many are being read while others are assigned and written
 _WORKS_AT_ONCE = 10_000  # of one commit of the index
-_KEPT = 8000  # documents of records that wait for the documents of their works
+_KEPT = 10_000  # records read whose works' documents are not written yet
 
 Progress = Callable[[int, int | None], None]
 _Position = tuple[int, int]  # datestamp, record number
@@ -53,7 +54,6 @@ class _Batch:
 
     after: _Position
     last: _Position
-    datestamps: dict[int, int]
     readings: Iterator[Reading]
 
 
@@ -72,7 +72,7 @@ def advance(catalogue: Catalogue, engine: Engine, *, progress: Progress | None =
     with catalogue.read() as connection:
         waiting = sql.count_changes(connection, sql.get_cursor(connection, CURSOR), until)
         expected = waiting + sql.count_work_changes(connection, engine.watermark())
-    with open_reader(this_year, expected) as reader:
+    with open_reader(catalogue, this_year, expected) as reader:
         return _Build(catalogue, engine, reader, until, waiting, progress).run()
 
 
@@ -119,17 +119,17 @@ class _Build:
         self.ahead: deque[_Batch] = deque()
         self.last = engine.watermark()
         self.written: Future[None] | None = None  # the writing of the documents up to `last`
-        self.documents: dict[tuple[int, int], Document] = {}  # of single records, by number and datestamp
+        self.readings: dict[int, Reading] = {}  # that wait for the documents of their works, by number
 
     def run(self) -> BuildCounts:
         """Everything up to `until` is in the index."""
         more = True
         with ThreadPoolExecutor(1) as beside:
             while more:
-                while more and len(self.documents) < _KEPT:
+                while more and len(self.readings) < _KEPT:
                     more = self._assign()
                 self._write(beside)
-                self.documents.clear()
+                self.readings.clear()
             self._await_written()
         return self.counts
 
@@ -150,22 +150,33 @@ class _Build:
             return True
         self.counts.records += len(readings)
         self.waiting = max(0, self.waiting - len(readings))
-        for reading in readings:
-            if reading.document:
-                self.documents[reading.record, batch.datestamps[reading.record]] = reading.document
+        self._keep(readings)
         return True
+
+    def _keep(self, readings: Iterable[Reading]) -> None:
+        self.readings.update((reading.record, reading) for reading in readings)
+
+    def _is_read(self, record: CataloguedRecord) -> bool:
+        known = self.readings.get(record.number)
+        return known is not None and known.datestamp >= record.datestamp
+
+    def _document_of(self, records: Iterable[CataloguedRecord], public_id: str) -> Document | Entry | None:
+        """What the records of a work make; None where all have been deleted since, as the next build will find."""
+        read = (self.readings.get(record.number) for record in records)
+        entries = [reading.entry for reading in read if reading and reading.entry]
+        if len(entries) == 1 and entries[0].id == order_key(public_id):
+            return entries[0]
+        return unite([document_in(entry) for entry in entries], public_id=public_id) if entries else None
 
     def _read_ahead(self) -> None:
         with self.catalogue.read() as connection:
             after = self.ahead[-1].last if self.ahead else sql.get_cursor(connection, CURSOR)
             while len(self.ahead) < _READ_AHEAD:
-                changed = list(iter_changes(connection, after, self.until, _RECORDS_AT_ONCE))
+                changed = sql.list_changes(connection, after, self.until, _RECORDS_AT_ONCE)
                 if not changed:
                     return
-                last = (changed[-1].datestamp, changed[-1].number)
-                stamps = {record.number: record.datestamp for record in changed}
-                self.ahead.append(_Batch(after, last, stamps, self.reader(changed)))
-                after = last
+                self.ahead.append(_Batch(after, changed[-1], self.reader([number for _, number in changed])))
+                after = changed[-1]
 
     def _write(self, beside: Executor) -> None:
         """Every work that changed since the last one written stands in the index as it is now, or soon will.
@@ -181,13 +192,10 @@ class _Build:
                 live = list(get_works(connection, numbers, payloads=False))
                 ids = {each.work: each.id for each in live if each.work == each.number}
                 ids |= public_ids(connection, [number for number in numbers if number not in ids])
-                unknown = [each.number for each in live if (each.number, each.datestamp) not in self.documents]
-                missing = list(get_records(connection, unknown))
-            read = {reading.record: reading.document for reading in self.reader(missing)}
-            documents = []
-            for work, records in groupby(live, key=lambda record: record.work):
-                found = [self.documents.get((each.number, each.datestamp)) or read[each.number] for each in records]
-                documents.append(unite([document for document in found if document], public_id=ids[work]))
+            self._keep(self.reader([each.number for each in live if not self._is_read(each)]))
+            grouped = groupby(live, key=lambda record: record.work)
+            found = [self._document_of(records, ids[work]) for work, records in grouped]
+            documents = [document for document in found if document]
             gone = [ids[work] for work in sorted(set(numbers).difference(record.work for record in live))]
             self._await_written()
             self.last = changes[-1][0]

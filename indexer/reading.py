@@ -1,64 +1,92 @@
-"""Records read for the index, in this process or, where there are many, in several."""
+"""Records read and made ready for the index, in this process or, where there are many, in others beside it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
-from harvester.catalogue.records import CataloguedRecord
+from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue.records import CataloguedRecord, get_records
 from harvester.processes import end_with_parent
 from indexer.crosswalks import describe
-from indexer.document import Document
+from indexer.engine.schema import Entry, make_entry
 from indexer.unite import document_of_record
 from indexer.works import match_keys
 
-_MANY = 50_000  # records; below that, starting processes takes longer than they save
+_MANY = 5000  # records; below that, starting processes takes longer than they save
 _PROCESSES = 2
-_CHUNK = 125
+_CHUNK = 250
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the index needs of a record: its match keys, and its document, were it alone in its work.
-
-    A deleted record has neither.
+class Reading(NamedTuple):
+    """What the index needs of a record as it stood at `datestamp`: its match keys, and its entry, were it alone in its
+    work. A deleted record has neither.
     """
 
     record: int
+    datestamp: int
     keys: tuple[str, ...]
-    document: Document | None
+    entry: Entry | None
 
 
-class Reader(Protocol):
-    """Reads records; the readings come in the records' order."""
-
-    def __call__(self, records: Iterable[CataloguedRecord]) -> Iterator[Reading]:
-        """The readings, perhaps begun at once and perhaps when they are asked for."""
+# Reads records by their numbers. The readings come in the order of the numbers within each 250 that are asked for;
+# other processes begin at once, this one when they are asked for.
+Reader: TypeAlias = Callable[[Sequence[int]], Iterator[Reading]]
 
 
 @contextmanager
-def open_reader(this_year: int, expected: int) -> Iterator[Reader]:
-    """A reader for about so many records: two processes where they are worth their start."""
-    read = partial(_read, this_year=this_year)
+def open_reader(catalogue: Catalogue, this_year: int, expected: int) -> Iterator[Reader]:
+    """A reader for about so many records: other processes where they are worth their start."""
     if expected < _MANY or (os.cpu_count() or 1) < 2:
-        yield partial(map, read)
+
+        def read_here(numbers: Sequence[int]) -> Iterator[Reading]:
+            return chain.from_iterable(_read(catalogue, some, this_year) for some in _chunks(numbers))
+
+        yield read_here
         return
+    url = catalogue.engine.url.render_as_string(hide_password=False)
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit open databases and the index's lock
     with ProcessPoolExecutor(_PROCESSES, mp_context=spawn, initializer=end_with_parent) as pool:
+
+        def read_beside(numbers: Sequence[int]) -> Iterator[Reading]:
+            begun = [pool.submit(_read_beside, url, some, this_year) for some in _chunks(numbers)]
+            return chain.from_iterable(each.result() for each in begun)
+
         try:
-            yield partial(pool.map, read, chunksize=_CHUNK)
+            yield read_beside
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _read(record: CataloguedRecord, *, this_year: int) -> Reading:
+def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK))
+
+
+def _read_beside(url: str, numbers: Sequence[int], this_year: int) -> list[Reading]:
+    return _read(_catalogue(url), numbers, this_year)
+
+
+@lru_cache(maxsize=1)
+def _catalogue(url: str) -> Catalogue:
+    """Opened once in each process."""
+    return open_catalogue(url)
+
+
+def _read(catalogue: Catalogue, numbers: Sequence[int], this_year: int) -> list[Reading]:
+    with catalogue.read() as connection:
+        found = list(get_records(connection, numbers))
+    return [_reading(record, this_year) for record in found]
+
+
+def _reading(record: CataloguedRecord, this_year: int) -> Reading:
     if record.deleted:
-        return Reading(record.number, (), None)
+        return Reading(record.number, record.datestamp, (), None)
     description = describe(record, this_year=this_year)
-    return Reading(record.number, match_keys(description), document_of_record(record, description))
+    entry = make_entry(document_of_record(record, description))
+    return Reading(record.number, record.datestamp, match_keys(description), entry)

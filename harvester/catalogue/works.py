@@ -45,13 +45,20 @@ def move_cursor(connection: Connection, name: str, present: tuple[int, int], to:
 
 
 def count_changes(connection: Connection, after: tuple[int, int], until: int) -> int:
-    """How many records `records.iter_changes` would yield in all."""
+    """How many records `list_changes` would list with no limit."""
     query = select(func.count()).where(tuple_(records.c.datestamp, records.c.id) > after, records.c.datestamp <= until)
     return connection.execute(query).scalar_one()
 
 
+def list_changes(connection: Connection, after: tuple[int, int], until: int, limit: int) -> list[tuple[int, int]]:
+    """(datestamp, number) of the next records after `after`, up to and with the second `until`, in that order."""
+    place = (records.c.datestamp, records.c.id)
+    query = select(*place).where(tuple_(*place) > after, records.c.datestamp <= until).order_by(*place).limit(limit)
+    return [(row.datestamp, row.id) for row in connection.execute(query)]
+
+
 def close_changes(connection: Connection, now: int) -> int:
-    """The second up to which `records.iter_changes` yields all that was committed so far, and all there will ever be.
+    """The second up to which `list_changes` lists all that was committed so far, and all there will ever be.
 
     The newest datestamp may lie ahead of the clock, where its second was closed before.
     """

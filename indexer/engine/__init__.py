@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from indexer.document import Document
+from indexer.engine.schema import Entry
 from indexer.query import Facet, SearchRequest
 
 
@@ -69,7 +70,7 @@ class Engine(Protocol):
     only one process writes.
     """
 
-    def write(self, documents: Iterable[Document], deletions: Iterable[str], watermark: int) -> None:
+    def write(self, documents: Iterable[Document | Entry], deletions: Iterable[str], watermark: int) -> None:
         """Documents stand in the index under their ids (each replacing its former self), the ids in `deletions` do not;
         `watermark` is remembered after all of it is durable and visible. Doing it twice changes nothing.
 

@@ -6,9 +6,9 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
 from indexer.analysis import VERSION, exact_stream, streams, words
@@ -67,8 +67,7 @@ _STORED = tuple(field.name for field in fields(Document))
 _LAYOUT = 2  # raise it when `project` puts other values into the same fields
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A document made ready for an engine, so that the work can be done in another process.
 
     `id` is the document's as engines have it; `body` a JSON object of the values of every field that has any.
