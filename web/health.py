@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from flask import Blueprint, Response, current_app, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import Connection
 
-from harvester.catalogue.harvests import MemberStatus, list_statuses
+from harvester.catalogue.overview import count_states, list_largest
 from harvester.errors import ArchiveError, LumbungError
 from web.tiers import Tiers, get_tiers
-from web.words import OUTCOMES, outcome_of
+from web.words import STATES
 
 blueprint = Blueprint("health", __name__)
+
+_MEASURED = 1000  # members by name: more would take seconds each time, here and in Prometheus
 
 # What the public reads of a tier that is down; the cause, which may name paths and commands, goes into the log.
 _DOWN = {
@@ -48,7 +50,7 @@ def metrics() -> Response:
         Gauge("lumbung_index_works", "Works in the index", registry=registry).set(tiers.engine.count())
     if states["catalogue"] == "ok":
         with tiers.catalogue.read() as connection:
-            _measure_members(registry, list_statuses(connection), tiers.catalogue.now())
+            _measure_members(registry, connection, tiers.catalogue.now())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -86,16 +88,15 @@ def _check_archive(url: str) -> None:
         raise ArchiveError("the archive's folder is not there")
 
 
-def _measure_members(registry: CollectorRegistry, statuses: tuple[MemberStatus, ...], now: int) -> None:
-    records = Gauge("lumbung_records", "Records in the catalogue", ["member", "state"], registry=registry)
-    outcomes = Gauge("lumbung_members", "Members by their last outcome", ["outcome"], registry=registry)
+def _measure_members(registry: CollectorRegistry, connection: Connection, now: int) -> None:
+    records = Gauge("lumbung_records", "Records of the largest members", ["member", "state"], registry=registry)
+    outcomes = Gauge("lumbung_members", "Members by their state or last outcome", ["outcome"], registry=registry)
     age = Gauge("lumbung_last_success_age_seconds", "Since the last good harvest ended", ["member"], registry=registry)
-    counted = Counter(outcome_of(status.last_attempt) for status in statuses)
-    for outcome in OUTCOMES:
-        outcomes.labels(outcome).set(counted[outcome])
-    for status in statuses:
-        slug = status.member.slug
-        records.labels(slug, "live").set(status.records)
-        records.labels(slug, "deleted").set(status.deleted)
-        if status.last_success and status.last_success.finished_at:
-            age.labels(slug).set(now - status.last_success.finished_at)
+    counted = count_states(connection)
+    for state in STATES:
+        outcomes.labels(state).set(counted.get(state, 0))
+    for line in list_largest(connection, _MEASURED):
+        records.labels(line.slug, "live").set(line.records)
+        records.labels(line.slug, "deleted").set(line.deleted)
+        if line.last_success and line.last_success.finished_at:
+            age.labels(line.slug).set(now - line.last_success.finished_at)

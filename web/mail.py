@@ -67,8 +67,11 @@ def send_due_mails(settings: Settings, catalogue: Catalogue, stop: threading.Eve
     if not settings.smtp:
         return 0
     log = structlog.get_logger("mail")
-    with catalogue.write() as connection:
-        letters = choose_letters(connection, catalogue.now())
+    with catalogue.read() as connection:
+        letters, needless = choose_letters(connection, catalogue.now())
+    if needless:
+        with catalogue.write() as connection:
+            mark_told(connection, needless, NO_MAIL)
     sent = 0
     if letters:
         try:
@@ -100,18 +103,19 @@ def _send(settings: Settings, catalogue: Catalogue, letter: Letter, send: Send) 
     return True
 
 
-def choose_letters(connection: Connection, now: int) -> list[Letter]:
-    """The mails that are due; runs that need none are marked so."""
-    letters = []
+def choose_letters(connection: Connection, now: int) -> tuple[list[Letter], list[RunReport]]:
+    """The mails that are due, and the runs that need none."""
+    letters: list[Letter] = []
+    needless: list[RunReport] = []
     for who, ended in list_untold(connection):
         fresh = tuple(run for run in ended if now - (run.finished_at or 0) < _STALE[who.wish])
         chosen = _choose(connection, who, fresh, now)
         waiting = {run.id for runs in chosen for run in runs}
         if who.wish == "monthly" and not chosen:
             waiting = {run.id for run in fresh}  # they wait for the end of the month
-        mark_told(connection, [run for run in ended if run.id not in waiting], NO_MAIL)
+        needless += [run for run in ended if run.id not in waiting]
         letters += [_letter(connection, who, runs) for runs in chosen]
-    return letters
+    return letters, needless
 
 
 def _choose(
