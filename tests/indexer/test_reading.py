@@ -9,42 +9,43 @@ import subprocess
 import sys
 from pathlib import Path
 
-from filling import dublin_core
+from filling import fill
 
-from harvester.catalogue.records import CataloguedRecord, Form
+from harvester.catalogue import Catalogue
+from indexer.engine.schema import document_in
 from indexer.reading import open_reader
 
 _STARTER = """
-import multiprocessing, signal
+import multiprocessing, signal, sys
+from harvester.catalogue import open_catalogue
 from indexer.reading import open_reader
 
 if __name__ == "__main__":
-    with open_reader(2026, 1_000_000) as read:
-        pool = read.func.__self__
-        assert pool.submit(int).result() == 0
+    with open_reader(open_catalogue(f"sqlite:///{sys.argv[1]}/catalogue.sqlite"), 2026, 1_000_000) as read:
+        assert not list(read(range(1000)))
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)
         signal.pause()
 """
 
 
-def test_two_processes_read_as_one_does() -> None:
+def test_two_processes_read_as_one_does(catalogue: Catalogue) -> None:
     title = "Kajian air tanah di pesisir utara, stasiun {}"
-    forms = {n: Form("oai_dc", dublin_core({"title": [title.format(n)]}), (), (), False, "") for n in range(1, 400)}
-    records = [
-        CataloguedRecord(n, f"r{n}", "m", f"oai:m.example:{n}", n, 5, 5, "", n % 50 == 0, (form,))
-        for n, form in forms.items()
-    ]
-    with open_reader(2026, len(records)) as alone, open_reader(2026, 1_000_000) as together:
-        expected = list(alone(records))
-        assert list(together(records)) == expected
-    assert [reading.record for reading in expected] == list(range(1, 400))
-    assert [reading.record for reading in expected if reading.document is None] == list(range(50, 400, 50))
+    fill(catalogue, "a", [(str(n), {"title": [title.format(n)]}) for n in range(1, 400)])
+    fill(catalogue, "a", [(str(n), None) for n in range(50, 400, 50)])
+    numbers = range(1, 400)
+    with open_reader(catalogue, 2026, 399) as alone, open_reader(catalogue, 2026, 1_000_000) as together:
+        expected = list(alone(numbers))
+        assert list(together(numbers)) == expected
+    assert [reading.record for reading in expected] == list(numbers)
+    assert [reading.record for reading in expected if reading.entry is None] == list(range(50, 400, 50))
+    titles = [document_in(reading.entry).title for reading in expected if reading.entry]
+    assert titles == [title.format(n) for n in numbers if n % 50]
 
 
 def test_readers_end_when_their_starter_is_killed(tmp_path: Path) -> None:
     starter = tmp_path / "starter.py"
     starter.write_text(_STARTER, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, starter], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, starter, tmp_path], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process, process.stdout:
         children = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
