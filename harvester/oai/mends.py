@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from html.entities import html5
-from itertools import takewhile
 
 from lxml import etree
 
@@ -167,9 +166,7 @@ def _declare_prefixes(text: str) -> str:
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     with suppress(etree.XMLSyntaxError):
         etree.fromstring(encode(text), parser)
-    # Up to the first other fault: behind it, the parser no longer knows what is declared.
-    faults = takewhile(lambda fault: "UNDEFINED_NAMESPACE" in fault, str(parser.error_log).splitlines())
-    undeclared = {fault.partition("Namespace prefix ")[2].split(" ")[0] for fault in faults}
+    undeclared = set(re.findall(r"Namespace prefix (\S+) ", str(parser.error_log)))
     added = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _NAMESPACES.items() if prefix in undeclared)
     return text.replace("OAI-PMH", f"OAI-PMH{added}", 1)
 

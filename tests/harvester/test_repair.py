@@ -31,6 +31,9 @@ def text_of(*records: str, tail: str = TOKEN, namespaces: str = NS) -> str:
     return f"{start}<ListRecords>{''.join(records)}{tail}</ListRecords></OAI-PMH>"
 
 
+RECORDS = [record(f"T{n} &amp; &#233;", f"oai:x:{n}") for n in range(5)]
+
+
 def title_of(reading: Reading) -> str | None:
     metadata = reading.page.records[0].metadata
     assert metadata is not None
@@ -47,6 +50,7 @@ def shown(page: Page) -> tuple[object, ...]:
         ("a\x0bb\x1ac\x00\x7f", "abc\x7f", "control-characters"),
         ("a\ufffeb\uffff", "ab", "control-characters"),
         ("a&#x1a;b&#0;c&#xFFFE;d&#1114112;&#99999999999999999999;", "abcd", "control-characters"),
+        (f"a&#000000000065;\x03&#{'9' * 5000};", "aA", "control-characters"),
         ("a&#xD83D;&#xDE00;b&#55357;c", "a\N{GRINNING FACE}bc", "control-characters"),
         ("caf&eacute;&nbsp;&ndash; &lt;b&gt;&amp;&quot;&apos;", "café\xa0– <b>&\"'", "entities"),
         ("&LT;i&gt; &AMP;amp; &#X41; &hellip;", "<i> &amp; A …", "entities"),
@@ -122,6 +126,7 @@ def test_bytes_are_read_in_the_encoding_that_they_are_in(body: bytes, title: str
         (declared("UTF-8", b"Ba\xc3\x83\xc2\xb1o"), "BaÃ±o", ()),  # damaged before it was sent: not the page's fault
         (declared("ISO-8859-1", b"caf\xe9"), "café", ()),
         (declared("ISO-8859-2", b"\xb3 & \xb1"), "ł & ą", ("bare-ampersand",)),
+        (b"<b>Notice</b>" * 30 + declared("ISO-8859-2", b"\xb3"), "ł", ("surroundings",)),
         (declared("Shift_JIS", "日本 & 語".encode("shift_jis")), "日本 & 語", ("bare-ampersand",)),
         (text_of(record("日 & 本")).encode("utf-16"), "日 & 本", ("bare-ampersand",)),
         (text_of(record("日 & 本")).encode("utf-16-be"), "日 & 本", ("bare-ampersand",)),
@@ -178,6 +183,15 @@ def test_sections_comments_and_tags_are_left_as_they_are() -> None:
     assert reading.repairs == ("bare-ampersand",)
 
 
+def test_only_the_tags_that_are_not_closed_become_text() -> None:
+    reading = read_page(text_of(record("<b>one</b><br />two<br class='x'>three")).encode())
+    metadata = reading.page.records[0].metadata
+    assert metadata is not None
+    title = etree.fromstring(metadata)[0]
+    assert "".join(title.itertext()) == "onetwo<br class='x'>three"
+    assert [etree.QName(element).localname for element in title] == ["b", "br"]
+
+
 def test_a_text_over_the_parsers_limit_is_read_unless_there_is_a_document_type() -> None:
     body = text_of(record("x" * 10_100_000)).encode()
     reading = read_page(body)
@@ -217,9 +231,6 @@ def test_an_outer_document_type_is_not_fetched_and_its_html_entities_are_known()
     assert (title_of(reading), reading.repairs) == ("café", ("entities",))
 
 
-RECORDS = [record(f"T{n} &amp; &#233;", f"oai:x:{n}") for n in range(5)]
-
-
 def test_a_cut_page_gives_its_whole_records_and_nothing_else() -> None:
     body = text_of(*RECORDS).encode()
     everything = parse_page(body)
@@ -232,6 +243,7 @@ def test_a_cut_page_gives_its_whole_records_and_nothing_else() -> None:
         assert reading.page.response_date == everything.response_date
         assert reading.page.token == (everything.token if cut >= body.index(TOKEN.encode()) + len(TOKEN) else None)
         assert len(reading.page.failed) <= 1
+        assert "bare-less-than" not in reading.repairs
         with pytest.raises(MalformedResponseError):
             read_page(body[:cut])
 
@@ -252,6 +264,13 @@ def test_a_broken_record_is_failed_by_name_and_the_others_are_whole(damage: str)
     assert failed.cause.startswith("the record is broken: ")
     assert reading.page.token == ResumptionToken("a&b", 0, 9)
     assert (reading.whole, reading.repairs) == (False, ())
+
+
+def test_a_broken_record_takes_no_other_value_for_its_identifier() -> None:
+    broken = record("</m><dc:identifier>10.5/x</dc:identifier>").replace("<identifier>oai:x:1</identifier>", "")
+    reading = read_page(text_of(broken, *RECORDS).encode(), recover=True)
+    assert [each.identifier for each in reading.page.failed] == [""]
+    assert len(reading.page.records) == 5
 
 
 def test_records_of_marc_and_records_quoted_are_not_taken_for_the_lists_own() -> None:
@@ -282,7 +301,12 @@ def test_headers_and_prefixed_names_are_recovered_as_well() -> None:
 
 
 def test_a_token_that_is_broken_is_not_followed() -> None:
-    for tail in ("<resumptionToken>a", "<resumptionToken a='1' a='2'>b</resumptionToken>", "<resumptionToken>a&b<"):
+    for tail in (
+        "<resumptionToken a=1/>",
+        "<resumptionToken>a",
+        "<resumptionToken a='1' a='2'>b</resumptionToken>",
+        "<resumptionToken>a&b<",
+    ):
         reading = read_page(text_of(*RECORDS, tail=tail).encode(), recover=True)
         assert (len(reading.page.records), reading.page.token, reading.whole) == (5, None, False)
     reading = read_page(text_of(*RECORDS, tail="<resumptionToken/>").encode()[:-5], recover=True)
@@ -299,7 +323,9 @@ def test_a_token_that_is_broken_is_not_followed() -> None:
         ("<Response>&nbsp;</Response>", "not well-formed"),
         ("<OAI-PMH/>", "neither"),
         ("<OAI-PMH><ListSets/><ListSets/></OAI-PMH>", "twice"),
+        (text_of(RECORDS[0], tail="</ListRecords><ListRecords>"), "twice"),
         ("<OAI-PMH><Identify><a></Identify></OAI-PMH>", "not well-formed"),
+        (text_of(*RECORDS, namespaces=f"xmlns:a='{'a' * 5000}'")[:-5], "not well-formed"),  # each record is read in it
         (text_of("<record>")[:150], "not well-formed"),
         ("<OAI-PMH", "not well-formed"),
     ],
