@@ -83,6 +83,7 @@ class _Guarded(HTTPConnection):
         finally:
             clock.cancel()
         if time.monotonic() >= ends:
+            answer.close()
             raise TimeoutError("the head of the answer was not complete in time")
         return answer
 
