@@ -1,7 +1,7 @@
 """What each rule of a check asks for, why it matters, and how it is mended: the one table of these texts.
 
-The names of the rules are stable. Where BASE's validator OVAL or the guidelines of OpenAIRE, DRIVER and CORE have a
-name, it is that one. `web` shows the texts in the reader's language; they are marked for its catalogue by `_`.
+The names of the rules are stable, and near to those of BASE's validator OVAL and of the guidelines of OpenAIRE, DRIVER
+and CORE. `web` shows the texts in the reader's language; they are marked for its catalogue by `_`.
 """
 
 from __future__ import annotations
