@@ -19,7 +19,8 @@ from bench.figures import Figure, Report, medians
 from bench.material import MEMBERS, dublin_core, iter_made, prepared
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.commit import Fetched, PackedRecord, commit_page, pack_records
-from harvester.catalogue.harvests import begin_harvest, get_lists
+from harvester.catalogue.harvests import begin_harvest
+from harvester.catalogue.lists import get_lists
 from harvester.catalogue.members import Member, add_member, list_members
 from harvester.catalogue.public_ids import make_public_id
 from harvester.catalogue.tables import metadata

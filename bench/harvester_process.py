@@ -20,7 +20,7 @@ from bench.provider import base_url
 from harvester.archive import open_archive
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.members import Member, add_member
-from harvester.harvest import HarvestContext
+from harvester.run import HarvestContext
 from harvester.settings import load_settings
 from harvester.side_by_side import HOSTS_AT_ONCE, harvest_members
 

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
-
-import tantivy
 
 from bench.figures import Figure, Report, medians, processor_time, seconds
 from bench.material import MEMBERS, Statements, iter_documents, list_records_xml, read_or_make, record_xml
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.commit import Fetched, commit_page
-from harvester.catalogue.harvests import begin_harvest, get_lists
+from harvester.catalogue.harvests import begin_harvest
+from harvester.catalogue.lists import get_lists
 from harvester.catalogue.members import Member, add_member
 from harvester.oai.page import parse_page
 from indexer.build import advance
 from indexer.document import Document
-from indexer.engine import embedded
 from indexer.engine.embedded import EmbeddedEngine
-from indexer.engine.schema import NUMBER_FIELDS, pack, project
+from indexer.engine.schema import Entry, make_entry
 from indexer.engine.store import create_index
 
 _AT_ONCE = 5000  # of one commit, as `advance` has it
@@ -35,14 +31,14 @@ def measure(*, quick: bool) -> Report:
     """Documents a second of both, with and without analysis, and works a second of the whole way."""
     count, rounds = (4_000, 1) if quick else (20_000, 5)
     documents = list(iter_documents(count))
-    ready = {document.id: (project(document), pack(document)) for document in documents}
+    ready = list(map(make_entry, documents))
     with tempfile.TemporaryDirectory(prefix="lumbung-bench-") as folder:
         place = Path(folder)
         given, analysed, bare = medians(
             rounds,
-            lambda: count / _write(place / "given", documents, _given(ready)),
-            lambda: count / _write(place / "analysed", documents, nullcontext()),
-            lambda: count / _write_bare(place / "bare", list(ready.values())),
+            lambda: count / _write(place / "given", ready),
+            lambda: count / _write(place / "analysed", documents),
+            lambda: count / _write_bare(place / "bare", ready),
         )
         kind, records = read_or_make(count)
         run = _whole_way(place, records)
@@ -51,8 +47,8 @@ def measure(*, quick: bool) -> Report:
         worked = (processor_time() - worked) / rounds / len(records)
     return Report(
         f"`EmbeddedEngine.write` of {count:,} documents in commits of {_AT_ONCE:,}, against a bare tantivy writer "
-        f"({_WRITER_THREADS} threads, {_WRITER_BYTES // 10**6} MB, the same schema and commits) adding the same; "
-        "once with the fields of each document ready for both, once with our analysis in the time. The whole way: "
+        f"({_WRITER_THREADS} threads, {_WRITER_BYTES // 10**6} MB, the same schema and commits) adding the same "
+        "JSON; once with the entries of the documents ready for both, once with our analysis in the time. The whole way: "
         f"`indexer.build.advance` over a catalogue of {len(records):,} {kind}: works assigned, described, analysed, "
         f"searchable. Median of {rounds}, by turns.",
         (
@@ -67,8 +63,8 @@ def measure(*, quick: bool) -> Report:
     )
 
 
-def _write(folder: Path, documents: list[Document], conditions: Any) -> float:
-    with conditions, closing(EmbeddedEngine(folder)) as engine:
+def _write(folder: Path, documents: Sequence[Document | Entry]) -> float:
+    with closing(EmbeddedEngine(folder)) as engine:
         engine.write([], [], 0)  # the folder and the writer are there
         took = seconds(
             lambda: [
@@ -81,30 +77,15 @@ def _write(folder: Path, documents: list[Document], conditions: Any) -> float:
     return took
 
 
-@contextmanager
-def _given(ready: dict[str, tuple[dict[str, list[Any]], bytes]]) -> Iterator[None]:
-    """Meanwhile the engine finds the analysed fields of each document made already; packing stays its own work."""
-    with patch.object(embedded, "project", lambda document: ready[document.id][0]):
-        yield
-
-
-def _write_bare(folder: Path, ready: list[tuple[dict[str, list[Any]], bytes]]) -> float:
+def _write_bare(folder: Path, ready: list[Entry]) -> float:
     folder.mkdir()
     index = create_index(folder / "index")
     writer = index.writer(_WRITER_BYTES, _WRITER_THREADS)
 
     def add_all() -> None:
         for start in range(0, len(ready), _AT_ONCE):
-            for fields, packed in ready[start : start + _AT_ONCE]:
-                document = tantivy.Document()
-                document.add_bytes("document", packed)
-                others = dict.fromkeys(("year", *NUMBER_FIELDS.values()), document.add_integer)
-                others["fulltext"] = document.add_boolean
-                for name, values in fields.items():
-                    add = others.get(name, document.add_text)
-                    for value in values:
-                        add(name, value)
-                writer.add_document(document)
+            for entry in ready[start : start + _AT_ONCE]:
+                writer.add_json(entry.body)
             writer.commit()
 
     took = seconds(add_all)

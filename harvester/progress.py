@@ -12,7 +12,7 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from harvester.catalogue.members import Member
-from harvester.harvest import Progress
+from harvester.run import Progress
 
 
 class _Rate(TextColumn):

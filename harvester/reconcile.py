@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import structlog
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from harvester.archive import page_key, put_page
 from harvester.catalogue import vanished
-from harvester.catalogue.commit import Fetched, commit_failed_page, commit_page
-from harvester.catalogue.harvests import Outcome, Run, finish_harvest, get_run
-from harvester.catalogue.lists import ListState, get_lists
+from harvester.catalogue.commit import Fetched
+from harvester.catalogue.harvests import Outcome, Run, finish_harvest, get_run, note_problem
+from harvester.catalogue.lists import ListState, get_list, get_lists
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import (
     Position,
@@ -28,7 +26,6 @@ from harvester.catalogue.reconciliations import (
     start_position,
     update_run,
 )
-from harvester.catalogue.tables import problems
 from harvester.errors import (
     HarvestSupersededError,
     IncompleteListError,
@@ -38,11 +35,9 @@ from harvester.errors import (
     TokenLoopError,
     UnreachableError,
 )
-from harvester.harvest import HarvestContext, Progress
-from harvester.oai.client import Client, PageResponse
+from harvester.oai.client import PageResponse
 from harvester.oai.page import Page
-from harvester.oai.transport import Answer, Transport
-from harvester.problems import code_of
+from harvester.run import HarvestContext, MemberRun, Progress
 
 # Records that are fetched one by one; where there are more, a full harvest is the shorter way.
 MAX_SINGLE = 300
@@ -61,87 +56,73 @@ def reconcile_member(context: HarvestContext, member: Member) -> Run:
     """
     with context.catalogue.write() as connection:
         run_id = begin_reconciliation(connection, member, context.catalogue.now())
-    settings = context.settings
-    transport = Transport(
-        user_agent=settings.user_agent,
-        from_email=settings.admin_email,
-        max_wait=settings.max_wait,
-        stop=context.stop,
-    )
-    try:
-        return _Reconciliation(context, member, run_id, transport).run()
-    finally:
-        transport.close()
+    with MemberRun(context, member, run_id) as run:
+        return _Reconciliation(run).run_lists()
 
 
 class _Reconciliation:
-    """One run. `_kept` is the archive's place of the newest answer."""
+    """The lists of one run."""
 
-    def __init__(self, context: HarvestContext, member: Member, run_id: int, transport: Transport) -> None:
-        self.context = context
-        self.catalogue = context.catalogue
-        self.member = member
-        self.run_id = run_id
-        self.transport = transport
-        self.client = Client(member.base_url, transport, self._keep)
-        self._kept: Fetched | None = None
+    def __init__(self, run: MemberRun) -> None:
+        self.run = run
+        self.catalogue = run.catalogue
         self._errors: list[str] = []
-        self._sequence = self._pages = self._records = 0
+        self._pages = self._listed = 0  # of lists: a record that is fetched counts as added
         self._missing = self._unreadable = 0
 
-    def run(self) -> Run:
+    def run_lists(self) -> Run:
         """The run, ended."""
         halted: str | None = None
         try:
             try:
-                halted = self._judge(*self._prove_lists())
+                with self.catalogue.read() as connection:
+                    lists = get_lists(connection, self.run.id)
+                halted = self._judge(lists, self._prove_lists(lists))
             except MemberError as error:
                 self._fail(error)
             return self._finish(halted)
         except HarvestSupersededError as error:
             with self.catalogue.read() as connection:
-                return replace(get_run(connection, self.run_id), error=str(error), outcome="incomplete")
+                return replace(get_run(connection, self.run.id), error=str(error), outcome="incomplete")
 
     def _finish(self, halted: str | None) -> Run:
-        now = self.catalogue.now()
+        run, now = self.run, self.catalogue.now()
         with self.catalogue.write() as connection:
-            run = get_run(connection, self.run_id)
-            news = run.added + run.changed + run.deleted + self._missing
+            counted = get_run(connection, run.id)
+            news = counted.added + counted.changed + counted.deleted + self._missing
             outcome: Outcome = "complete" if news else "nothing-new"
             if halted or self._unreadable:
                 outcome = "complete-with-failures"
             if self._errors:
                 outcome = "incomplete" if self._pages else "failed"
-            update_run(connection, self.run_id, records=self._records, retries=self.transport.retries)
-            set_next_reconciliation(connection, self.member, now, soon=bool(self._errors))
-            run = finish_harvest(
+            update_run(connection, run.id, records=self._listed)
+            set_next_reconciliation(connection, run.member, now, soon=bool(self._errors))
+            ended = finish_harvest(
                 connection,
-                self.run_id,
+                run.id,
                 outcome=outcome,
                 error="; ".join([*self._errors, *filter(None, [halted])]) or None,
-                requests=self.transport.requests,
-                size=self.transport.bytes,
+                requests=run.transport.requests,
+                size=run.transport.bytes,
                 now=now,
+                trace=replace(run.trace, retries=run.transport.retries),
             )
-        log = structlog.get_logger("reconcile").bind(member=self.member.slug, run=self.run_id)
-        level = log.warning if run.error else log.info
-        level("reconciliation ends", outcome=outcome, records=run.records, deleted=run.deleted, error=run.error)
-        self.context.report(Progress(self.member.slug, run.pages, run.records, run=run))
-        return run
+        level = run.log.warning if ended.error else run.log.info
+        level("reconciliation ends", outcome=outcome, records=ended.records, deleted=ended.deleted, error=ended.error)
+        run.context.report(Progress(run.member.slug, ended.pages, ended.records, run=ended))
+        return ended
 
     def _fail(self, error: MemberError, of_list: str = "") -> None:
-        """The run is not complete, and this is why."""
         self._errors.append(of_list + str(error))
-        self._put_problem(code_of(error), "", str(error))
-        where = {"error_url": error.url or None, "error_key": self._kept and self._kept.archive_key}
-        with self.catalogue.write() as connection:
-            update_run(connection, self.run_id, **where)
+        self.run.fail(error, answered=not isinstance(error, UnreachableError))
 
-    def _prove_lists(self) -> tuple[tuple[ListState, ...], dict[int, Position]]:
-        """The member's lists, and how those ended that were proved complete."""
+    def _check_stop(self) -> None:
+        if self.run.stopped:
+            raise IncompleteListError(_STOPPED, problem="stopped")
+
+    def _prove_lists(self, lists: tuple[ListState, ...]) -> dict[int, Position]:
+        """How those lists ended that are proved complete."""
         proved: dict[int, Position] = {}
-        with self.catalogue.read() as connection:
-            lists = get_lists(connection, self.run_id)
         for state in lists:
             self._check_stop()
             try:
@@ -150,7 +131,7 @@ class _Reconciliation:
                 if error.problem == "stopped":
                     raise
                 self._fail(error, f"{state.prefix} {state.set_spec}".strip() + ": ")  # the others may be well
-        return lists, proved
+        return proved
 
     def _prove_list(self, state: ListState) -> Position:
         """The whole list, proved complete. An empty one and a refused token are given a second try.
@@ -159,7 +140,7 @@ class _Reconciliation:
             MemberError: it is not complete; where going on is of use, its position is on record.
         """
         with self.catalogue.read() as connection:
-            position = find_position(connection, self.member, state.id, self.catalogue.now())
+            position = find_position(connection, self.run.member, state.id, self.catalogue.now())
         if position and position.ended:
             return position
         for last in (False, True):
@@ -179,7 +160,7 @@ class _Reconciliation:
 
     def _start(self, state: ListState) -> Position:
         with self.catalogue.write() as connection:
-            return start_position(connection, self.run_id, self.member, state.id, self.catalogue.now())
+            return start_position(connection, self.run.id, self.run.member, state.id, self.catalogue.now())
 
     def _walk(self, state: ListState, position: Position) -> Position:
         """Where the list ends, proved."""
@@ -188,29 +169,36 @@ class _Reconciliation:
             arguments["set"] = state.set_spec
         if position.token:
             arguments = {"resumptionToken": position.token}
-        self.client.prefix = state.prefix
+        self.run.client.prefix = state.prefix
         try:
-            for response in self.client.iter_list("ListIdentifiers", **arguments):
+            for response in self.run.client.iter_list("ListIdentifiers", **arguments):
                 position = self._list(state, position, _whole(response))
                 if position.token:
                     self._check_stop()
         except (ProtocolError, MalformedResponseError) as error:
             if getattr(error, "code", "") != "noRecordsMatch":
-                self._record_answer(state.id, error)
+                self.run.record(error, state.id)
                 raise
             # The end of an empty list, or of one whose last token has promised more than there is.
             position = self._list(state, position, Page("ListIdentifiers", ""))
         if not position.ended:
             what = f"the list ended after {position.received} of {position.size} identifiers"
-            raise IncompleteListError(what, url=self._fetched.url)
+            raise IncompleteListError(what, url=self._kept.url)
         return position
 
     def _list(self, state: ListState, position: Position, page: Page) -> Position:
-        position = commit_listing(self.catalogue, self.run_id, state.id, position, page, self._fetched)
+        run = self.run
+        position = commit_listing(self.catalogue, run.id, state.id, position, page, self._kept)
         self._pages += 1
-        self._records += page.size
-        self.context.report(Progress(self.member.slug, self._pages, self._records, position.size))
+        self._listed += page.size
+        run.trace = replace(run.trace, response_date=run.trace.response_date or page.response_date)
+        run.context.report(Progress(run.member.slug, self._pages, self._listed, position.size))
         return position
+
+    @property
+    def _kept(self) -> Fetched:
+        assert self.run.kept is not None  # noqa: S101 - each answer is kept before it is parsed
+        return self.run.kept
 
     def _judge(self, lists: tuple[ListState, ...], proved: dict[int, Position]) -> str | None:
         """What the complete lists say has been done; why deletions are halted, where they are."""
@@ -220,7 +208,7 @@ class _Reconciliation:
             if not proved.keys() >= set(list_ids):
                 continue
             horizon = min(proved[list_id].horizon for list_id in list_ids)
-            scope = vanished.Scope(self.run_id, self.member, prefix, list_ids, horizon)
+            scope = vanished.Scope(self.run.id, self.run.member, prefix, list_ids, horizon)
             self._fetch_unknown(scope)
             while self._write(vanished.delete_listed, scope):
                 pass
@@ -242,65 +230,35 @@ class _Reconciliation:
 
     def _fetch_unknown(self, scope: vanished.Scope) -> None:
         """What is listed and was never harvested is fetched, or the next harvest is full."""
+        if self.run.quirk("leaves-set"):  # and lists what is not the member's
+            return
         with self.catalogue.read() as connection:
             unknown = vanished.find_unknown(connection, scope, MAX_SINGLE + 1)
         if len(unknown) <= MAX_SINGLE and all(self._fetch_single(scope, *each) for each in unknown):
             return
         with self.catalogue.write() as connection:
-            vanished.forget_watermarks(connection, self.run_id, scope.list_ids)
+            vanished.forget_watermarks(connection, self.run.id, scope.list_ids)
         some = f"{MAX_SINGLE} and more" if len(unknown) > MAX_SINGLE else str(len(unknown))
-        self._put_problem("datestamps", "", f"{some} records are listed that no harvest has brought; the next is full")
+        self.run.note("datestamps", f"{some} records are listed that no harvest has brought; the next is full")
 
     def _fetch_single(self, scope: vanished.Scope, list_id: int, identifier: str) -> bool:
         """Whether to go on: False as soon as too many cannot be had."""
         self._check_stop()
+        with self.catalogue.read() as connection:
+            state = get_list(connection, list_id)
         try:
-            page = _whole(self.client.harvest(verb="GetRecord", identifier=identifier, metadataPrefix=scope.prefix))
+            asked = {"identifier": identifier, "metadataPrefix": scope.prefix}
+            page = _whole(self.run.client.harvest(verb="GetRecord", **asked))
         except (ProtocolError, MalformedResponseError, UnreachableError) as error:
             if not isinstance(error, UnreachableError):
-                self._record_answer(list_id, error)
+                self.run.record(error, list_id)
             if getattr(error, "code", "") != "idDoesNotExist":  # it has gone meanwhile
-                self._put_problem("unreadable-record", identifier, str(error))
+                with self.catalogue.write() as connection:
+                    note_problem(connection, self.run.id, "unreadable-record", str(error), identifier)
                 self._unreadable += 1
-            return self._unreadable <= _MAX_UNREADABLE
-        counts = commit_page(
-            self.catalogue,
-            harvest_id=self.run_id,
-            member=self.member,
-            list_id=list_id,
-            prefix=scope.prefix,
-            page=page,
-            fetched=self._fetched,
-        )
-        self._unreadable += counts.failed
+        else:
+            self._unreadable += self.run.store(state, page, self._kept, moves=False).failed
         return self._unreadable <= _MAX_UNREADABLE
-
-    def _check_stop(self) -> None:
-        if self.context.stop.is_set():
-            raise IncompleteListError(_STOPPED, problem="stopped")
-
-    def _put_problem(self, code: str, identifier: str, cause: str) -> None:
-        row = {"harvest_id": self.run_id, "code": code, "identifier": identifier, "cause": cause}
-        with self.catalogue.write() as connection:
-            connection.execute(insert(problems).values(row))
-
-    def _record_answer(self, list_id: int, error: MemberError) -> None:
-        """An answer that is of no use is on record too, with the place of its bytes."""
-        cause = f"{type(error).__name__}: {error}"
-        commit_failed_page(self.catalogue, harvest_id=self.run_id, list_id=list_id, fetched=self._fetched, error=cause)
-
-    def _keep(self, answer: Answer) -> Fetched:
-        """The answer's bytes are in the archive, before anybody looks at them."""
-        self._sequence += 1
-        key = page_key(self.member.slug, self.run_id, self._sequence)
-        put_page(self.context.archive, key, answer.body)
-        self._kept = Fetched(key, answer.url, answer.status, len(answer.body), answer.fetched_at)
-        return self._kept
-
-    @property
-    def _fetched(self) -> Fetched:
-        assert self._kept is not None  # noqa: S101 - the client keeps each answer before it is parsed
-        return self._kept
 
 
 def _whole(response: PageResponse[Fetched]) -> Page:

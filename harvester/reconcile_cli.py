@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -33,31 +33,31 @@ def reconcile(slugs: tuple[str, ...], as_json: bool) -> None:
     from harvester.catalogue.harvests import SUCCESSES
     from harvester.catalogue.members import get_member, list_members
     from harvester.catalogue.vanished import find_halt
-    from harvester.cli import _graceful_stop, _run_line, run_json
-    from harvester.harvest import HarvestContext
+    from harvester.cli import graceful_stop, run_json, run_line
     from harvester.reconcile import reconcile_member
+    from harvester.run import HarvestContext
+    from harvester.turns import Turns
 
     settings = load_settings()
     archive = open_archive(settings.archive_url)
     well = True
-    with _opened_catalogue() as catalogue, _graceful_stop() as stop:
+    with _opened_catalogue() as catalogue, graceful_stop() as stop:
         with catalogue.read() as connection:
             named = tuple(get_member(connection, slug) for slug in dict.fromkeys(slugs))
             chosen = named or list_members(connection)
-        for member in chosen:
-            if stop.is_set():
-                break
-            run = reconcile_member(HarvestContext(settings, catalogue, archive, stop), member)
-            with catalogue.read() as connection:
-                halted = find_halt(connection, member)
-            well = well and run.outcome in SUCCESSES and not halted
-            if as_json:
-                click.echo(json.dumps(run_json(member.slug, run) | {"halted": halted}, ensure_ascii=False))
-            else:
-                click.echo(f"{member.slug:<24} {_run_line(run)}")
-    if stop.is_set():
-        raise click.Abort
-    sys.exit(0 if well else 1)
+        context = HarvestContext(settings, catalogue, archive, stop)
+        with Turns(context) as turns:
+            for member in chosen:
+                if (turn := turns.wait_for(member.host)) is None:
+                    break
+                with turns.kept(turn):
+                    run = reconcile_member(replace(context, stop=turn.stop), member)
+                with catalogue.read() as connection:
+                    halted = find_halt(connection, member)
+                well = well and run.outcome in SUCCESSES and not halted
+                line = json.dumps(run_json(member.slug, run) | {"halted": halted}, ensure_ascii=False)
+                click.echo(line if as_json else f"{member.slug:<24} {run_line(run)}")
+    sys.exit(0 if well and not stop.is_set() else 1)
 
 
 @click.command()

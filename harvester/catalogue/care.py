@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, time
 from math import isfinite
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from harvester.datestamps import DAY, format_datestamp, from_epoch
 from harvester.errors import ConfigError
 from harvester.schedule import Schedule
 
@@ -62,3 +65,47 @@ class Care:
 
 
 USUAL = Care()
+
+# What each setting takes where a person writes it; an empty text takes the wish back.
+_TEXT, _NUMBER, _DATE = "a text", "a whole number", "a date such as 2027-01-31"
+CARE_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "paused": ((bool,), "true or false"),
+    "rule": ((str,), _TEXT),
+    "window": ((str,), _TEXT),
+    "timezone": ((str,), _TEXT),
+    "delay": ((int, float), "a number of seconds"),
+    "insecure_until": ((str, date), _DATE),
+    "mail_to": ((str,), _TEXT),
+    "mail": ((str,), _TEXT),
+    "reconcile_days": ((int,), _NUMBER),
+    "pending_days": ((int,), _NUMBER),
+    "max_drop": ((int,), _NUMBER),
+}
+
+
+def change_care(care: Care, given: Mapping[str, object]) -> Care:
+    """The settings with those given, as a person writes them, in place of the present ones.
+
+    Raises:
+        ConfigError: naming the setting that is wrong, and what it must be.
+    """
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        kinds, words = CARE_TYPES[name]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ConfigError(f"`{name}` must be {words}")
+        values[name] = getattr(USUAL, name) if value == "" else value
+    until = values.get("insecure_until")
+    if until is not None:
+        try:
+            day = date.fromisoformat(str(until)[:10])
+        except ValueError as error:
+            raise ConfigError(f"`insecure_until` must be {_DATE}, not {until!r}") from error
+        values["insecure_until"] = int(datetime.combine(day, time(), UTC).timestamp())
+    return replace(care, **values)
+
+
+def care_json(care: Care) -> dict[str, object]:
+    """The settings as a person would write them."""
+    until = care.insecure_until
+    return asdict(care) | {"insecure_until": None if until is None else format_datestamp(from_epoch(until), DAY)}

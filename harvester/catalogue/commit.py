@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from harvester.catalogue.clock import take_datestamp
 from harvester.catalogue.database import Catalogue, execute, insert_rows
-from harvester.catalogue.harvests import SUPERSEDED
+from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
 from harvester.catalogue.records import ABOUT_SEPARATOR
@@ -57,7 +57,7 @@ class Counts:
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
-def commit_page(
+def commit_page(  # noqa: PLR0913 - what one transaction holds
     catalogue: Catalogue,
     *,
     harvest_id: int,
@@ -67,10 +67,13 @@ def commit_page(
     page: Page,
     fetched: Fetched,
     packed: Sequence[PackedRecord] | None = None,
+    moves: bool = True,
+    reached: str | None = None,
 ) -> Counts:
     """The page, its records, the run's counts and the list's position stand in the catalogue, or none of it does.
 
-    `packed` is `pack_records(page)`, where it is ready already.
+    `packed` is `pack_records(page)`, where it is ready already. With `moves`, the list goes on behind the page,
+    and `reached` is the newest datestamp that it is known to have come to.
 
     Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
     deletion of a record that we never had is counted as unchanged and leaves no row.
@@ -84,11 +87,11 @@ def commit_page(
     while True:
         try:
             with catalogue.write() as connection:
-                if page.verb != "GetRecord":  # a record that was asked for by itself leaves the list where it is
-                    _move_list(connection, list_id, harvest_id, page, fetched)
+                if moves and page.verb != "GetRecord":  # asked for by itself, it leaves the list where it is
+                    _move_list(connection, list_id, harvest_id, page, fetched, reached)
                 commit = _PageCommit(connection, member, prefix, catalogue.now(), salts)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
-                _count_page(connection, harvest_id, counts)
+                _count_page(connection, harvest_id, counts, catalogue.now())
                 return counts
         except CatalogueError as error:
             if not isinstance(error.__cause__, IntegrityError) or "public_id" not in str(error):
@@ -130,7 +133,7 @@ def commit_failed_page(
     """
     with catalogue.write() as connection:
         execute(connection, _INSERT_PAGE, _page_row(harvest_id, list_id, fetched, "", 0, error))
-        _count_page(connection, harvest_id, Counts())
+        _count_page(connection, harvest_id, Counts(), catalogue.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,7 @@ class _PageCommit:
                     {
                         "harvest_id": harvest_id,
                         "page_id": page_id,
-                        "code": "unusable-record",
+                        "code": failed.code,
                         "identifier": failed.identifier,
                         "cause": failed.cause,
                     }
@@ -378,7 +381,9 @@ _STAMP_RECORD = (
 )
 
 
-def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page, fetched: Fetched) -> None:
+def _move_list(
+    connection: Connection, list_id: int, harvest_id: int, page: Page, fetched: Fetched, reached: str | None
+) -> None:
     """The list's position is after this page, if the run still owns the list."""
     moved = execute(
         connection,
@@ -389,6 +394,7 @@ def _move_list(connection: Connection, list_id: int, harvest_id: int, page: Page
             "new_token": page.next_token or None,
             "started": format_datestamp(response_moment(page.response_date, fetched.fetched_at)),
             "more": page.size,
+            "reached": reached,
             "size": page.token.complete_list_size if page.token else None,
         },
     )
@@ -403,6 +409,7 @@ _MOVE_LIST = (
         token=bindparam("new_token"),
         pass_started=func.coalesce(lists.c.pass_started, bindparam("started")),
         pass_received=lists.c.pass_received + bindparam("more"),
+        reached=bindparam("reached"),
         pass_size=func.coalesce(bindparam("size", type_=Integer), lists.c.pass_size),
     )
 )
@@ -429,12 +436,16 @@ _COUNTED = ("records", "added", "changed", "unchanged", "deleted", "failed")
 _COUNT_PAGE = (
     update(harvests)
     .where(harvests.c.id == bindparam("this_harvest"), harvests.c.outcome.is_(None))
-    .values(pages=harvests.c.pages + 1, **{name: harvests.c[name] + bindparam(f"more_{name}") for name in _COUNTED})
+    .values(
+        heartbeat=bindparam("now"),
+        pages=harvests.c.pages + 1,
+        **{name: harvests.c[name] + bindparam(f"more_{name}") for name in _COUNTED},
+    )
 )
 
 
-def _count_page(connection: Connection, harvest_id: int, counts: Counts) -> None:
-    more = {f"more_{name}": getattr(counts, name) for name in _COUNTED}
+def _count_page(connection: Connection, harvest_id: int, counts: Counts, now: int) -> None:
+    more = {f"more_{name}": getattr(counts, name) for name in _COUNTED} | {"now": now}
     if not execute(connection, _COUNT_PAGE, {"this_harvest": harvest_id, **more}).rowcount:
         raise HarvestSupersededError(SUPERSEDED)
 

@@ -9,8 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from harvester.catalogue.lists import own_lists
 from harvester.catalogue.members import Member, member_of
-from harvester.catalogue.tables import harvests, lists, members, pages, problems
-from harvester.errors import HarvestSupersededError
+from harvester.catalogue.tables import harvests, members, pages, problems
 
 Outcome = Literal["complete", "complete-with-failures", "nothing-new", "incomplete", "failed"]
 SUCCESSES: frozenset[str] = frozenset({"complete", "complete-with-failures", "nothing-new"})
@@ -38,6 +37,18 @@ class Run:
     failed: int
     bytes: int
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a run leaves for whoever asks how it went: its requests, and where its error can be seen."""
+
+    retries: int = 0
+    first_url: str | None = None
+    last_url: str | None = None
+    response_date: str | None = None
+    error_url: str | None = None
+    error_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +101,14 @@ def finish_harvest(
     requests: int,
     size: int,
     now: int,
+    trace: Trace | None = None,
 ) -> Run:
     """The run has ended; its row as it stays. One that another process has ended stays as that left it."""
+    traces = {} if trace is None else {name: getattr(trace, name) for name in Trace.__dataclass_fields__}
     connection.execute(
         update(harvests)
         .where(harvests.c.id == harvest_id, harvests.c.outcome.is_(None))
-        .values(outcome=outcome, error=error, requests=requests, bytes=size, finished_at=now)
+        .values(outcome=outcome, error=error, requests=requests, bytes=size, finished_at=now, **traces)
     )
     return get_run(connection, harvest_id)
 
@@ -105,6 +118,11 @@ def set_window(connection: Connection, harvest_id: int, from_: str | None, until
     values = {"from_": from_, "until": until}
     this = (harvests.c.id == harvest_id, harvests.c.outcome.is_(None))
     connection.execute(update(harvests).where(*this).values(**values))
+
+
+def note_problem(connection: Connection, harvest_id: int, code: str, cause: str, identifier: str = "") -> None:
+    """The problem is on record with the run; it is of no single page."""
+    connection.execute(insert(problems).values(harvest_id=harvest_id, code=code, cause=cause, identifier=identifier))
 
 
 def get_run(connection: Connection, harvest_id: int) -> Run:

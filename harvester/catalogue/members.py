@@ -184,9 +184,15 @@ def list_members(connection: Connection) -> tuple[Member, ...]:
     return tuple(member_of(row) for row in connection.execute(query))
 
 
-def rename_member(connection: Connection, member: Member, name: str) -> None:
-    """The member is shown under this name."""
-    connection.execute(update(members).where(members.c.id == member.id).values(name=name))
+def describe_member(connection: Connection, member: Member, *, name: str, contact: str, deletion: str) -> None:
+    """What the repository says of itself is known; its name counts where the operator gave it none."""
+    told = {"contact": contact or None, "deletion": deletion or None}
+    if name and member.name == member.slug:
+        told["name"] = name
+    columns = [members.c[column] for column in told]
+    present = connection.execute(select(*columns).where(members.c.id == member.id)).one()
+    if tuple(present) != tuple(told.values()):
+        connection.execute(update(members).where(members.c.id == member.id).values(told))
 
 
 def mark_removed(connection: Connection, member: Member, now: int) -> None:

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from harvester.catalogue.commit import Fetched
 from harvester.catalogue.database import Catalogue, execute
 from harvester.catalogue.harvests import begin_harvest
 from harvester.catalogue.lists import SUPERSEDED
-from harvester.catalogue.members import Member, get_member
+from harvester.catalogue.members import Member, member_of
 from harvester.catalogue.tables import harvests, listed, lists, members, pages
 from harvester.catalogue.works import close_changes
 from harvester.errors import HarvestSupersededError
@@ -94,15 +94,8 @@ def commit_listing(
         values = {name: getattr(fetched, name) for name in Fetched.__dataclass_fields__}
         counted = {"response_date": page.response_date[:40], "records": page.size}
         connection.execute(insert(pages).values(harvest_id=run_id, list_id=list_id, **values, **counted))
-        told = {
-            "pages": harvests.c.pages + 1,
-            "records": harvests.c.records + page.size,
-            "heartbeat": catalogue.now(),
-            "first_url": func.coalesce(harvests.c.first_url, fetched.url),
-            "last_url": fetched.url,
-            "response_date": func.coalesce(harvests.c.response_date, page.response_date[:40]),
-        }
-        update_run(connection, run_id, **told)
+        counts = {"pages": harvests.c.pages + 1, "records": harvests.c.records + page.size}
+        update_run(connection, run_id, **counts, heartbeat=catalogue.now())
     return after
 
 
@@ -168,8 +161,8 @@ _PLAN = update(members).where(members.c.id == bindparam("this")).values(next_rec
 
 def due_reconciliations(connection: Connection, now: int, limit: int = 100) -> tuple[Member, ...]:
     """The members whose turn has come and that were harvested completely before, the longest waiting first."""
-    query = select(members.c.slug).where(*_due(now)).order_by(members.c.next_reconcile, members.c.id).limit(limit)
-    return tuple(get_member(connection, slug) for slug in connection.execute(query).scalars().all())
+    query = select(members).where(*_due(now)).order_by(members.c.next_reconcile, members.c.id).limit(limit)
+    return tuple(member_of(row) for row in connection.execute(query))
 
 
 def is_reconcile_due(connection: Connection, member: Member, now: int) -> bool:

@@ -54,10 +54,11 @@ class ResumptionToken:
 
 @dataclass(frozen=True, slots=True)
 class FailedRecord:
-    """A record of the page that cannot be used, and why; its page stays."""
+    """A record of the page that cannot be used, and why; its page stays. `code` is of `harvester.problems`."""
 
     identifier: str
     cause: str
+    code: str = "broken-record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +143,8 @@ def _read_root(root: _Element, url: str) -> Page:
         name = _local(child.tag)
         if name == item_name:
             record = _read_record(child) if name == "record" else Record(_read_header(child))
-            cause = _unusable(record, verb)
-            if cause:
-                failed.append(FailedRecord(record.header.identifier, cause))
+            if failure := _find_failure(record, verb):
+                failed.append(failure)
             else:
                 records.append(record)
         elif name == "resumptionToken":
@@ -152,12 +152,13 @@ def _read_root(root: _Element, url: str) -> Page:
     return Page(verb, response_date, tuple(records), tuple(failed), token, tuple(errors), root)
 
 
-def _unusable(record: Record, verb: str) -> str:
-    if not record.header.identifier:
-        return "the record has no identifier"
+def _find_failure(record: Record, verb: str) -> FailedRecord | None:
+    identifier = record.header.identifier
+    if not identifier:
+        return FailedRecord("", "the record has no identifier", "no-identifier")
     if record.metadata is None and not record.header.deleted and verb != "ListIdentifiers":
-        return "the record is not deleted and has no metadata"
-    return ""
+        return FailedRecord(identifier, "the record is not deleted and has no metadata", "no-metadata")
+    return None
 
 
 def _read_record(element: _Element) -> Record:

@@ -54,6 +54,7 @@ class Transport:
         stop: set by whoever wants the work to end at the next opportunity.
         delay: seconds from the end of one request to the next.
         verify: whether the server's certificate is verified.
+        packed: whether gzip is welcome.
 
     Attributes:
         requests, retries, bytes: what it has done so far; bytes as they came over the line.
@@ -68,6 +69,7 @@ class Transport:
         stop: threading.Event | None = None,
         delay: float = 0.0,
         verify: bool = True,
+        packed: bool = True,
     ) -> None:
         self._max_wait = max_wait
         self._stop = stop or threading.Event()
@@ -75,7 +77,8 @@ class Transport:
         self._verify = verify
         self._rested_at = 0.0  # monotonic: no request before
         self._session = requests.Session()
-        self._session.headers.update({"User-Agent": user_agent, "Accept": _ACCEPT, "Accept-Encoding": "gzip"})
+        encoding = "gzip" if packed else "identity"
+        self._session.headers.update({"User-Agent": user_agent, "Accept": _ACCEPT, "Accept-Encoding": encoding})
         if from_email:
             self._session.headers["From"] = from_email
         self._surroundings: dict[str, Any] = {}
@@ -122,6 +125,11 @@ class Transport:
         seconds = (30.0 if busy else 1.0) * 2.0**tried if retry_after is None else retry_after
         # Jitter upwards only: never sooner than the server asked.
         self._stop.wait(min(seconds * random.uniform(1.0, 1.25), self._max_wait))  # noqa: S311 - not a secret
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody wants the work to end."""
+        return self._stop.is_set()
 
     def close(self) -> None:
         """The connections are closed."""

@@ -171,12 +171,13 @@ class FakeRepository:
         return self._wrap(f"<GetRecord>{self._record(record, asked['metadataPrefix'])}</GetRecord>")
 
     def _part(self, asked: dict[str, str], after: tuple[str, str], cursor: int) -> bytes:
+        until = asked.get("until", "~")
         verb, prefix, from_, wanted = asked["verb"], asked["metadataPrefix"], asked.get("from", ""), asked.get("set")
         found = sorted(
             (
                 record
                 for record in self.records.values()
-                if record.datestamp >= from_ and (wanted is None or wanted in record.sets)
+                if from_ <= record.datestamp and record.datestamp[: len(until)] <= until and (wanted is None or wanted in record.sets)
             ),
             key=lambda record: record.key,
         )

@@ -14,17 +14,8 @@ from sqlalchemy import event, insert, select, update
 
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.commit import Counts, Fetched, commit_failed_page, commit_page, delete_records
-from harvester.catalogue.harvests import (
-    ListState,
-    begin_harvest,
-    finish_harvest,
-    finish_pass,
-    get_lists,
-    get_run,
-    get_status,
-    list_problems,
-    start_pass,
-)
+from harvester.catalogue.harvests import begin_harvest, finish_harvest, get_run, get_status, list_problems
+from harvester.catalogue.lists import ListState, finish_pass, get_lists, start_pass
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.public_ids import decode_public_id, encode_public_id, make_public_id
 from harvester.catalogue.records import CataloguedRecord, find_record, get_records, iter_changes, iter_records

@@ -8,24 +8,17 @@ import pytest
 from sqlalchemy import insert, literal, select
 
 from harvester.catalogue import Catalogue
-from harvester.catalogue.harvests import (
-    begin_harvest,
-    finish_harvest,
-    finish_pass,
-    get_lists,
-    get_status,
-    list_runs,
-    list_statuses,
-)
+from harvester.catalogue.harvests import begin_harvest, finish_harvest, get_status, list_runs, list_statuses
+from harvester.catalogue.lists import finish_pass, get_lists
 from harvester.catalogue.members import (
     Member,
     add_member,
+    describe_member,
     find_member,
     get_member,
     import_members,
     list_members,
     mark_removed,
-    rename_member,
 )
 from harvester.catalogue.tables import listed, lists, members, records, vanished
 from harvester.errors import ConfigError, HarvestSupersededError
@@ -100,8 +93,11 @@ def test_a_member_comes_back_as_it_was_added(catalogue: Catalogue) -> None:
         assert replace(added, id=0) == UNDIP
         assert added.id > 0
         assert get_member(connection, "undip") == find_member(connection, "undip") == added
-        rename_member(connection, added, "Universitas Diponegoro")
-        assert get_member(connection, "undip").name == "Universitas Diponegoro"
+        describe_member(connection, added, name="Another", contact="a@undip.ac.id", deletion="no")
+        assert get_member(connection, "undip").name == added.name  # the operator's
+        nameless = add_member(connection, replace(UNDIP, slug="b", name="b"), 5)
+        describe_member(connection, nameless, name="Universitas Diponegoro", contact="", deletion="")
+        assert get_member(connection, "b").name == "Universitas Diponegoro"
 
 
 def test_a_slug_is_given_once(catalogue: Catalogue) -> None:

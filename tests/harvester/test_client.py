@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harvester.errors import MalformedResponseError, MemberError, ProtocolError, RefusedError, UnreachableError
-from harvester.oai.client import Client
+from harvester.oai.client import READS, Client
 from harvester.oai.transport import Answer, Transport
 
 LIST = {"metadataPrefix": "oai_dc"}
@@ -115,7 +115,6 @@ def test_an_error_beside_an_empty_answer_is_an_error(client: Client, repository:
         (Fault(status=404, body=b"<html/>"), UnreachableError, "HTTP 404"),
         (Fault(status=200, body=b"<!doctype html><br>"), MalformedResponseError, "HTML"),
         (Fault(status=200, body=b""), MalformedResponseError, "empty"),
-        (Fault(edit=lambda body: body[:-30]), MalformedResponseError, "well-formed"),
         (Fault(body=b"<OAI-PMH><Identify/></OAI-PMH>"), MalformedResponseError, "asked for ListRecords.*Identify"),
         *((Fault(status=status, body=b"x"), UnreachableError, f"HTTP {status}") for status in (500, 503)),
     ],
@@ -129,11 +128,32 @@ def test_what_is_no_answer_tells_what_to_do(
     assert "verb=ListRecords" in caught.value.url
 
 
+def test_a_page_that_stays_cut_is_read_as_far_as_it_is_whole(client: Client, repository: FakeRepository) -> None:
+    repository.fail("ListRecords", *[Fault(edit=lambda body: body[:-200])] * READS)
+    first = next(client.iter_list(**LIST))
+    assert (first.reading.whole, len(repository.requests)) == (False, READS)
+    assert 0 < len(first.page.records) < 5
+
+
+def test_what_is_no_answer_is_asked_for_again(client: Client, repository: FakeRepository) -> None:
+    html, empty = Fault(body=b"<html>down</html>"), Fault(body=b"")
+    repository.fail("ListRecords", html, empty, Fault(body=ERROR.replace(b"noRecordsMatch", b"InternalException")))
+    assert len(walk(client)) == 3
+
+
+def test_a_token_is_sent_with_its_prefix_where_the_server_wants_it(client: Client, repository: FakeRepository) -> None:
+    wanting = ERROR.replace(b"noRecordsMatch", b"badArgument")
+    repository.fail(lambda r: r.resumes and "metadataPrefix" not in r.arguments, *[Fault(body=wanting)] * 9)
+    assert len(walk(client)) == 3
+    assert client.token_prefix
+    assert len(repository.requests) == 4
+
+
 def test_every_answer_is_kept_before_it_is_judged(
     client: Client, repository: FakeRepository, kept: list[Answer]
 ) -> None:
     repository.fail("Identify", Fault(body=b"\xff\x00 rubbish"), Fault(status=403, body=b"no"), Fault(body=ERROR))
-    for _ in range(3):
+    for _ in range(2):  # the first of them is asked for again
         with pytest.raises(MemberError):
             client.harvest(verb="Identify")
     assert [answer.body for answer in kept] == [b"\xff\x00 rubbish", b"no", ERROR]

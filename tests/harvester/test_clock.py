@@ -19,7 +19,8 @@ from sqlalchemy import select, update
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.clock import close_second, take_datestamp
 from harvester.catalogue.commit import Fetched, commit_page
-from harvester.catalogue.harvests import begin_harvest, get_lists
+from harvester.catalogue.harvests import begin_harvest
+from harvester.catalogue.lists import get_lists
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.tables import clock, records
 from harvester.oai.page import Header, Page, Record

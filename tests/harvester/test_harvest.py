@@ -15,18 +15,21 @@ from sqlalchemy import select
 
 from harvester.archive import Archive, get_page
 from harvester.catalogue import Catalogue
-from harvester.catalogue.harvests import ListState, Run, get_lists, list_problems, list_runs
+from harvester.catalogue.harvests import Run, list_problems, list_runs
+from harvester.catalogue.lists import ListState, get_lists
 from harvester.catalogue.members import Member, add_member, get_member, import_members, list_members
 from harvester.catalogue.records import CataloguedRecord, iter_records
 from harvester.catalogue.tables import harvests, pages
 from harvester.datestamps import format_datestamp
 from harvester.errors import ArchiveError
-from harvester.harvest import HarvestContext, Progress, harvest_member
+from harvester.harvest import harvest_member
 from harvester.oai import client
+from harvester.run import HarvestContext, Progress
 from harvester.settings import load_settings
 from harvester.side_by_side import harvest_members
 
 HTML = Fault(body=b"<!DOCTYPE html><p>Database error<br>")
+REFUSED = Fault(status=403, body=b"no")  # which nothing but a person can help
 
 
 @dataclass
@@ -160,7 +163,7 @@ def test_a_last_page_of_failures_is_no_failed_list_even_if_it_is_all_of_a_run(
     network: Network, repository: FakeRepository
 ) -> None:
     repository.put(*(replace(repository.records[f"oai:a:0{n}"], payload="") for n in (10, 11)))
-    repository.fail(4, HTML)
+    repository.fail(4, REFUSED)
     assert network.harvest().outcome == "incomplete"
     assert counts(network.harvest()) == ("complete-with-failures", 0, 0, 0, 0, 2)
     assert network.watermark() == "2024-05-01T11:45:00Z"
@@ -185,7 +188,7 @@ Break = Callable[[Network, FakeRepository], None]
 
 
 def at(number: int, fault: Fault) -> Break:
-    return lambda _network, repository: repository.fail(lambda r: r.number >= number, *[fault] * 9)
+    return lambda _network, repository: repository.fail(lambda r: r.number >= number, *[fault] * 999)
 
 
 def state_more(_network: Network, repository: FakeRepository) -> None:
@@ -203,7 +206,7 @@ def loop(_network: Network, repository: FakeRepository) -> None:
         first.append(body)
         return first[0]
 
-    repository.fail("ListRecords", *[Fault(edit=again)] * 20)
+    repository.fail("ListRecords", *[Fault(edit=again)] * 999)
 
 
 def vanish(network: Network, repository: FakeRepository) -> None:
@@ -234,7 +237,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
     "cut connections": (at(3, Fault(cut=50)), "incomplete", "cut|broke off|reached"),
     "a server in trouble": (lambda _n, r: r.fail(lambda q: q.resumes, *[Fault(status=500)] * 9), "complete", ""),
     "errors of the server": (
-        lambda _n, r: r.fail(lambda q: q.resumes, *[Fault(status=500, body=b"x")] * 9), "incomplete", "HTTP 500",
+        lambda _n, r: r.fail(lambda q: q.resumes, *[Fault(status=500, body=b"x")] * 999), "complete", "",
     ),
     "a refusal": (at(3, Fault(status=403, body=b"no")), "incomplete", "refuses us"),
     "an unknown error": (at(3, error("internalException")), "incomplete", "internalException: no"),
@@ -244,7 +247,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
     "a token to nowhere": (lead_nowhere, "incomplete", "ended after 12 of 13"),
     "an early end": (
         at(3, Fault(edit=lambda body: body.replace(b"<resumptionToken", b"<x").replace(b"</resumptionToken", b"</x"))),
-        "incomplete", "ended after 10 of 12",
+        "incomplete", "ended after 10 of 12|held",
     ),
     "one token for ever": (loop, "incomplete", "same resumptionToken"),
     "a server that goes away": (vanish, "incomplete", "reached"),
@@ -279,7 +282,7 @@ def test_a_list_that_is_not_proved_complete_never_moves_the_watermark(
     assert len(network.records()) == 12
 
 
-@pytest.mark.parametrize("name", set(BROKEN) - {"a server that goes away", "nobody there", "a server in trouble"})
+@pytest.mark.parametrize("name", set(BROKEN) - {"a server that goes away", "nobody there", "a server in trouble", "errors of the server"})
 def test_after_any_trouble_the_harvests_to_come_make_it_good(
     name: str, network: Network, repository: FakeRepository
 ) -> None:
@@ -350,16 +353,16 @@ def test_a_list_whose_dates_cannot_be_read_is_dated_by_its_first_page_even_when_
     network: Network, repository: FakeRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.now = ""
-    repository.fail(3, HTML)
-    monkeypatch.setattr("harvester.oai.transport.time.time", lambda: 1_700_000_000)  # 2023-11-14T22:13:20Z
+    repository.fail(3, REFUSED)
+    monkeypatch.setattr("harvester.oai.transport.time.time", lambda: 1_710_000_000)  # 2024-03-09T16:00:00Z
     network.harvest()
     monkeypatch.setattr("harvester.oai.transport.time.time", lambda: 1_800_000_000)
     assert network.harvest().outcome == "complete"
-    assert network.watermark() == "2023-11-13T21:58:20Z"
+    assert network.watermark() == "2024-03-08T15:45:00Z"
 
 
 def test_a_harvest_goes_on_where_the_last_one_stopped(network: Network, repository: FakeRepository) -> None:
-    repository.fail(3, HTML)
+    repository.fail(3, REFUSED)
     hours = iter(range(10, 24))
     repository.now = lambda: f"2024-05-01T{next(hours)}:00:00Z"
     first = network.harvest()
@@ -375,22 +378,23 @@ def test_a_harvest_goes_on_where_the_last_one_stopped(network: Network, reposito
 def test_a_resumed_harvest_reports_the_window_of_its_pass(network: Network, repository: FakeRepository) -> None:
     network.harvest()
     repository.put(*numbered(12, datestamp="2024-05-20T00:00:00Z", title="New"))
-    repository.fail(7, HTML)
+    repository.fail(7, REFUSED)
     network.harvest()
     assert network.harvest().from_ == "2024-05-01T11:45:00Z"
 
 
 def test_a_kept_token_that_has_expired_starts_the_list_again(network: Network, repository: FakeRepository) -> None:
-    repository.fail(3, HTML)
+    repository.fail(3, REFUSED)
     network.harvest()
     repository.now = "2024-06-01T12:00:00Z"
     repository.expire_tokens()
     repository.records = dict(list(repository.records.items())[:7])
     repository.state_size = False
     run = network.harvest()
-    assert counts(run) == ("complete", 2, 0, 5, 0, 0)
+    # Five of the twelve that were promised are gone, so that going on behind the newest proves nothing.
+    assert counts(run) == ("complete", 2, 0, 5 + 7, 0, 0)
     assert "resumptionToken" not in repository.lists()[3].arguments
-    assert network.watermark() == "2024-06-01T11:45:00Z"
+    assert network.watermark() == "2024-05-01T11:45:00Z"
 
 
 @pytest.mark.parametrize(
@@ -399,12 +403,11 @@ def test_a_kept_token_that_has_expired_starts_the_list_again(network: Network, r
 def test_a_kept_token_that_the_server_has_no_word_for_is_given_up(
     fault: Fault, network: Network, repository: FakeRepository
 ) -> None:
-    repository.fail(3, HTML)
+    repository.fail(3, REFUSED)
     network.harvest()
     old = repository.lists()[-1].arguments["resumptionToken"]
     repository.fail(lambda request: request.arguments.get("resumptionToken") == old, *[fault] * 50)
     repository.token_tail = "2"
-    assert network.harvest().outcome == "failed"
     assert network.harvest().outcome == "complete"
     assert network.live() == set(repository.records)
 
@@ -421,7 +424,7 @@ def test_a_kept_token_that_the_server_has_no_word_for_is_given_up(
 def test_a_kept_token_outlives_a_server_that_does_not_answer_now(
     fault: Fault, network: Network, repository: FakeRepository
 ) -> None:
-    repository.fail(3, HTML)
+    repository.fail(3, REFUSED)
     network.harvest()
     repository.fail(lambda request: request.resumes, *[fault] * 5)
     assert network.harvest().outcome == "failed"
@@ -431,7 +434,7 @@ def test_a_kept_token_outlives_a_server_that_does_not_answer_now(
 
 def test_records_that_failed_before_a_stop_are_no_missing_ones(network: Network, repository: FakeRepository) -> None:
     repository.put(replace(repository.records["oai:a:003"], payload=""))
-    repository.fail(3, HTML)
+    repository.fail(3, REFUSED)
     assert counts(network.harvest()) == ("incomplete", 4, 0, 0, 0, 1)
     assert counts(network.harvest()) == ("complete", 7, 0, 0, 0, 0)
 
@@ -539,7 +542,7 @@ def test_deleted_in_one_prefix_is_not_deleted(network: Network) -> None:
 
 
 def test_an_identify_that_cannot_be_read_is_no_reason_to_stop(network: Network, repository: FakeRepository) -> None:
-    repository.fail("Identify", HTML)
+    repository.fail("Identify", *[HTML] * 9)
     assert network.harvest().outcome == "complete"
     assert network.watermark() == "2024-04-30"
 
@@ -565,7 +568,7 @@ def test_full_asks_for_everything_again(network: Network, repository: FakeReposi
 
 def test_a_full_harvest_that_was_interrupted_stays_full(network: Network, repository: FakeRepository) -> None:
     network.harvest()
-    repository.fail(7, HTML)
+    repository.fail(7, REFUSED)
     assert network.harvest(full=True).outcome == "incomplete"
     repository.put(FakeRecord("oai:a:999", "2024-01-01T00:00:00Z"))
     run = network.harvest()
@@ -575,7 +578,7 @@ def test_a_full_harvest_that_was_interrupted_stays_full(network: Network, reposi
 def test_every_answer_is_in_the_archive_verbatim_and_every_page_points_to_its_bytes(
     network: Network, repository: FakeRepository
 ) -> None:
-    repository.fail(4, HTML)
+    repository.fail(4, REFUSED)
     run = network.harvest()
     keys = list(network.archive.iter_keys())
     assert keys == [f"pages/a/{run.id:08}/{n:06}.xml.zst" for n in (1, 2, 3, 4)]
@@ -735,6 +738,6 @@ def test_a_changed_base_url_is_harvested_from_the_beginning(network: Network, re
 
 def test_tokens_of_any_letters_lead_on(network: Network, repository: FakeRepository) -> None:
     repository.token_tail = "+/=&% %2B é\N{GRINNING FACE}<"
-    repository.fail(3, HTML)
+    repository.fail(3, REFUSED)
     network.harvest()
     assert counts(network.harvest()) == ("complete", 7, 0, 0, 0, 0)

@@ -20,7 +20,7 @@ from harvester import reconcile
 from harvester.archive import Archive, get_page, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.harvests import Run, get_status
-from harvester.catalogue.members import Member, add_member, get_member
+from harvester.catalogue.members import Member, add_member, get_member, mark_removed
 from harvester.catalogue.reconciliations import (
     DAY,
     due_reconciliations,
@@ -32,8 +32,9 @@ from harvester.catalogue.records import CataloguedRecord, iter_records
 from harvester.catalogue.tables import forms, harvests, listed, lists, members, pages, problems, records, vanished
 from harvester.catalogue.vanished import Pending, approve_pending, find_halt, keep_pending, list_pending
 from harvester.errors import ConfigError
-from harvester.harvest import HarvestContext, harvest_member
+from harvester.harvest import harvest_member
 from harvester.oai.client import READS
+from harvester.run import HarvestContext
 from harvester.settings import load_settings
 
 HTML = Fault(body=b"<!DOCTYPE html><p>Database error<br>")
@@ -353,6 +354,18 @@ def test_nothing_is_missed_by_a_list_that_is_not_proved(make_scene: MakeScene, k
     assert scene.dead() == {7}
 
 
+@pytest.mark.parametrize("size", [True, False])
+def test_what_stands_on_a_damaged_part_of_a_page_is_not_missed(make_scene: MakeScene, size: bool) -> None:
+    """What can be read of the page is whole, its token too; only the size would tell, where it is stated."""
+    scene = make_scene()
+    scene.repository.state_size = size
+    damage = Fault(edit=lambda body: body.replace(b"</identifier>", b"<", 3))
+    scene.repository.fail(lambda r: r.verb == "ListIdentifiers" and r.resumes, *[damage] * 500)
+    assert scene.reconcile().outcome == "incomplete"
+    assert scene.reconcile().outcome == "failed"
+    assert scene.pending() == {}
+
+
 def test_pages_that_bring_nothing_new_under_ever_new_tokens_end_the_list(
     make_scene: MakeScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,6 +614,20 @@ def test_a_stopped_run_goes_on_from_its_page(make_scene: MakeScene) -> None:
     assert set(scene.pending()) == {7}
 
 
+def test_a_kept_token_that_is_answered_by_a_web_page_is_given_up(make_scene: MakeScene) -> None:
+    """Not every server has a proper word for a token that it has forgotten."""
+    scene = make_scene()
+    scene.repository.on_request = lambda _r: scene.stop.set() if len(scene.asked()) == 2 else None
+    scene.reconcile()
+    scene.stop.clear()
+    scene.repository.on_request = lambda _r: None
+    scene.repository.fail("ListIdentifiers", *[HTML] * READS)
+    assert scene.reconcile().outcome == "failed"
+    scene.repository.requests.clear()
+    assert scene.reconcile().outcome == "nothing-new"
+    assert not scene.asked()[0].resumes
+
+
 def test_a_list_that_was_left_long_ago_begins_anew(make_scene: MakeScene) -> None:
     scene = make_scene()
     scene.repository.on_request = lambda _r: scene.stop.set() if len(scene.asked()) == 2 else None
@@ -626,6 +653,22 @@ def test_a_harvest_that_begins_meanwhile_takes_over(make_scene: MakeScene) -> No
     assert "another process" in (run.error or "")
     assert len(scene.asked()) == 2
     assert scene.pending() == {}
+
+
+def test_a_member_that_is_removed_meanwhile_gets_nothing_more(make_scene: MakeScene) -> None:
+    scene = make_scene()
+
+    def remove(_request: Request) -> None:
+        if len(scene.asked()) == 2:
+            with scene.catalogue.write() as connection:
+                mark_removed(connection, scene.member, START)
+            scene.repository.on_request = lambda _r: None
+
+    scene.repository.on_request = remove
+    run = scene.reconcile()
+    assert (run.outcome, run.records) == ("incomplete", 30)
+    with scene.catalogue.read() as connection:
+        assert connection.execute(select(listed)).all() == connection.execute(select(lists)).all() == []
 
 
 class Crash(BaseException):

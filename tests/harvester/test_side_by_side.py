@@ -22,7 +22,7 @@ from harvester.catalogue.harvests import list_runs
 from harvester.catalogue.members import Member, add_member, list_members
 from harvester.catalogue.records import iter_records
 from harvester.errors import LumbungError
-from harvester.harvest import HarvestContext, Progress
+from harvester.run import HarvestContext, Progress
 from harvester.settings import load_settings
 from harvester.side_by_side import harvest_members
 

@@ -8,7 +8,8 @@ from xml.sax.saxutils import escape
 
 from harvester.catalogue import Catalogue
 from harvester.catalogue.commit import Fetched, commit_page
-from harvester.catalogue.harvests import begin_harvest, get_lists
+from harvester.catalogue.harvests import begin_harvest
+from harvester.catalogue.lists import get_lists
 from harvester.catalogue.members import Member, add_member, find_member
 from harvester.oai.page import Header, Page, Record
 

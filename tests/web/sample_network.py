@@ -12,7 +12,8 @@ from lxml import html
 
 from harvester.catalogue.commit import Fetched, commit_page
 from harvester.catalogue.database import Catalogue, open_catalogue
-from harvester.catalogue.harvests import Outcome, begin_harvest, finish_harvest, get_lists, set_window
+from harvester.catalogue.harvests import Outcome, begin_harvest, finish_harvest, set_window
+from harvester.catalogue.lists import get_lists
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.records import iter_records
 from harvester.oai.page import parse_page

@@ -1,5 +1,6 @@
 """What an unattended network needs: schedules, leases, quirks, reconciliation, and runs that tell more."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -43,12 +44,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_members_host"), "members", ["host"])
     for names in (["paused", "next_run", "host"], ["removed_at", "name", "id"]):
         op.create_index(op.f(f"ix_members_{'_'.join(names)}"), "members", names)
-    for column in (
+    of_lists: tuple[sa.Column[Any], ...] = (
         sa.Column("reached", sa.String(40)),
         sa.Column("windows", sa.JSON()),
         sa.Column("restarts", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("reconcile_token", sa.Text()),
-    ):
+    )
+    for column in of_lists:
         op.add_column("lists", column)
     for column in (
         sa.Column("kind", sa.String(12), nullable=False, server_default="harvest"),

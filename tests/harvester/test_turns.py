@@ -1,0 +1,310 @@
+"""The worker harvests who is due, in its window, and nothing that one member or job does stops the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault, Request
+from sqlalchemy import select, update
+from structlog.testing import capture_logs
+
+from harvester.archive import Archive
+from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue.care import Care
+from harvester.catalogue.harvests import Run, get_status, list_runs
+from harvester.catalogue.leases import claim_host, release
+from harvester.catalogue.members import Member, add_member, get_member, list_members
+from harvester.catalogue.records import iter_records
+from harvester.catalogue.tables import jobs, leases, members
+from harvester.owners import new_owner
+from harvester.run import HarvestContext
+from harvester.schedule import spread_of
+from harvester.settings import load_settings
+from harvester.side_by_side import harvest_members
+from harvester.worker import Job, work
+
+DAY = 86400
+HOSTS = ("127.0.2.1", "127.0.2.2", "127.0.2.3")
+
+
+def jakarta(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Asia/Jakarta")).timestamp())
+
+
+class Network:
+    """Members on three hosts, a clock that is set by hand, and workers in this process."""
+
+    def __init__(self, folder: Path, archive: Archive, stack: ExitStack) -> None:
+        self.clock = jakarta("2026-03-01 12:00")
+        self.catalogue: Catalogue = open_catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}", lambda: self.clock)
+        stack.callback(self.catalogue.close)
+        self.providers = [stack.enter_context(FakeProvider(host)) for host in HOSTS]
+        self.settings = load_settings(home=folder, max_wait=0.001, stall_minutes=60)
+        self.context = HarvestContext(self.settings, self.catalogue, archive)
+
+    def add(self, slug: str, host: int = 0, care: Care | None = None, records: int = 12) -> FakeRepository:
+        repository = FakeRepository([FakeRecord(f"oai:{slug}:{n:03}") for n in range(records)])
+        url = self.providers[host].serve(repository, f"/{slug}")
+        seldom = replace(care or Care(), reconcile_days=3650)
+        with self.catalogue.write() as connection:
+            add_member(connection, Member(slug, slug, url, care=seldom), self.clock)
+        return repository
+
+    def work(self, **options: object) -> None:
+        work(self.context, once=True, **options)  # type: ignore[arg-type]  # the options of `work`
+
+    def runs(self, slug: str) -> list[Run]:
+        with self.catalogue.read() as connection:
+            return list(list_runs(connection, get_member(connection, slug)))[::-1]
+
+    def due(self, slug: str) -> tuple[int | None, int]:
+        with self.catalogue.read() as connection:
+            query = select(members.c.next_run, members.c.failures).where(members.c.slug == slug)
+            return tuple(connection.execute(query).one())  # type: ignore[return-value]  # two columns
+
+    def free(self) -> bool:
+        with self.catalogue.read() as connection:
+            return connection.execute(select(leases)).first() is None
+
+
+@pytest.fixture
+def network(tmp_path: Path, migrated: Path, archive: Archive) -> Iterator[Network]:
+    (tmp_path / "catalogue.sqlite").write_bytes(migrated.read_bytes())
+    with ExitStack() as stack:
+        yield Network(tmp_path, archive, stack)
+
+
+def test_who_is_due_is_harvested_and_is_due_again_as_its_rule_says(network: Network) -> None:
+    asked = [network.add("a", 0), network.add("b", 0), network.add("c", 1, Care(rule="6h"))]
+    asked.append(network.add("d", 2, Care(paused=True)))
+    network.work()
+    assert [len(repository.requests) for repository in asked] == [4, 4, 4, 0]
+    for slug, seconds in (("a", DAY), ("c", DAY // 4)):
+        moment, failures = network.due(slug)
+        assert failures == 0
+        assert moment == network.clock + seconds + int(min(seconds / 10, 3600) * spread_of(slug))
+    network.work()
+    assert [len(repository.requests) for repository in asked] == [4, 4, 4, 0]
+    network.clock += 2 * DAY
+    network.work()
+    assert [len(network.runs(slug)) for slug in "abcd"] == [2, 2, 2, 0]
+    assert network.free()
+
+
+def test_one_that_fails_stops_nobody_and_is_tried_again_soon_and_then_later(network: Network) -> None:
+    broken, well = network.add("broken", 0), network.add("well", 0)
+    broken.fail("Identify", *[Fault(status=403, body=b"no")] * 3)
+    pauses = []
+    for _ in range(3):
+        network.work()
+        moment, failures = network.due("broken")
+        pauses.append((failures, (moment or 0) - network.clock))
+        network.clock = moment or 0
+    assert [failures for failures, _ in pauses] == [1, 2, 3]
+    for (_, pause), least in zip(pauses, (900, 1800, 3600), strict=True):
+        assert least <= pause <= least * 1.25
+    network.work()
+    assert [run.outcome for run in network.runs("broken")] == ["failed"] * 3 + ["complete"]
+    assert network.due("broken")[1] == 0
+    assert [run.outcome for run in network.runs("well")] == ["complete"]
+    assert len(well.requests) == 4
+
+
+def test_a_complete_harvest_is_followed_by_the_reconciliation_that_is_due(network: Network) -> None:
+    repository, broken = network.add("a"), network.add("broken", 1)
+    network.work()
+    assert repository.lists("ListIdentifiers") == []
+    with network.catalogue.write() as connection:
+        connection.execute(update(members).values(next_reconcile=network.clock))
+    network.clock += 2 * DAY
+    broken.fail("Identify", Fault(status=403, body=b"no"))
+    network.work()
+    assert len(repository.lists("ListIdentifiers")) == 3
+    assert broken.lists("ListIdentifiers") == []
+    assert network.due("a")[1] == 0
+    assert network.free()
+
+
+def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(network: Network) -> None:
+    night = Care(window="23:00-04:00")
+    repository = network.add("a", 0, night)
+    with capture_logs() as logs:
+        network.work()
+        assert (repository.requests, network.runs("a")) == ([], [])
+        opens = network.due("a")[0] or 0
+        assert jakarta("2026-03-01 23:00") <= opens < jakarta("2026-03-02 00:00")
+        network.clock = opens
+
+        def close(request: Request) -> None:
+            if request.number == 3:
+                network.clock = jakarta("2026-03-02 04:00")
+
+        repository.on_request = close
+        network.work()
+    (claimed,) = [log for log in logs if log["event"] == "claimed"]
+    assert (claimed["window"], claimed["open_until"]) == ("23:00-04:00 Asia/Jakarta", "2026-03-01T21:00:00Z")
+    assert len(repository.requests) == 3
+    (run,) = network.runs("a")
+    assert (run.outcome, run.records) in {("incomplete", 5), ("incomplete", 10)}  # it is asked ahead of what is stored
+    assert run.error is not None
+    assert run.error.startswith("its window 23:00-04:00 has closed; goes on at 2026-03-02T1")
+    again, failures = network.due("a")
+    assert again == night.schedule.open_from(network.clock, spread_of("a"))
+    assert failures == 0
+    network.clock = again or 0
+    network.work()
+    assert repository.requests[4].resumes
+    assert network.runs("a")[-1].outcome == "complete"
+    assert sum(run.added for run in network.runs("a")) == 12
+
+
+def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_nor_heard(network: Network) -> None:
+    network.context = replace(network.context, settings=network.settings.model_copy(update={"stall_minutes": 0.01}))
+    stuck, behind = network.add("stuck"), network.add("behind")
+    held, released, woken = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if request.number == 3:
+            held.set()
+            released.wait(60)
+            woken.set()
+
+    def go_on(_request: Request) -> None:
+        """The host is asked again: the first one's turn was given away."""
+        assert held.is_set()
+
+    stuck.on_request, behind.on_request = hold, go_on
+
+    def let_time_pass() -> None:
+        held.wait(60)
+        while not released.wait(0.05):
+            network.clock += 1
+
+    timer = threading.Thread(target=let_time_pass)
+    with network.catalogue.write() as connection:
+        connection.execute(update(members).where(members.c.slug == "behind").values(next_run=network.clock))
+        connection.execute(update(members).where(members.c.slug == "stuck").values(next_run=0))
+    timer.start()
+    network.work()
+    assert [run.outcome for run in network.runs("behind")] == ["complete"]
+    (run,) = network.runs("stuck")
+    assert (run.outcome, run.records) == ("failed", 5)
+    assert run.error is not None
+    assert run.error.startswith("no progress for 0.01 minutes")
+    assert network.due("stuck")[1] == 1
+    released.set()
+    timer.join()
+    assert woken.wait(60)
+    for thread in threading.enumerate():
+        if "_harvest" in thread.name:
+            thread.join(60)
+    assert network.runs("stuck") == [run]
+    assert sum(record.member == "stuck" for record in iter_records(network.catalogue)) == 5
+    network.clock += DAY
+    network.work()
+    assert network.runs("stuck")[-1].outcome == "complete"
+
+
+def test_a_stop_ends_harvests_at_the_page_and_they_stay_due(network: Network) -> None:
+    repository = network.add("a")
+
+    def stop(request: Request) -> None:
+        if request.number == 3:
+            network.context.stop.set()
+
+    repository.on_request = stop
+    before = network.due("a")
+    work(network.context)
+    (run,) = network.runs("a")
+    assert (run.outcome, len(repository.requests)) == ("incomplete", 3)
+    assert run.records in {5, 10}
+    assert network.due("a") == before
+    assert network.free()
+    network.context.stop.clear()
+    network.work()
+    assert repository.requests[4].resumes
+    assert sum(run.records for run in network.runs("a")) == 12
+
+
+def test_what_the_operator_changed_meanwhile_counts_for_the_next_run(network: Network) -> None:
+    repository = network.add("a")
+
+    def change(request: Request) -> None:
+        if request.number == 2:
+            with network.catalogue.write() as connection:
+                connection.execute(update(members).values(rule="7d"))
+
+    repository.on_request = change
+    network.work()
+    assert (network.due("a")[0] or 0) - network.clock >= 7 * DAY
+
+
+def test_jobs_are_done_after_harvests_and_one_that_fails_is_kept_and_stops_nobody(network: Network) -> None:
+    network.add("a")
+    done: list[str] = []
+
+    def index(context: HarvestContext) -> None:
+        with context.catalogue.read() as connection:
+            status = get_status(connection, get_member(connection, "a"))
+        done.append(f"index of {status.records}")
+
+    def fail(_context: HarvestContext) -> None:
+        done.append("mail")
+        raise OSError("no such server")
+
+    network.work(jobs=[Job("mail", 600, fail), Job("index", 60, index)])
+    assert sorted(done) == ["index of 12", "mail"]
+    with network.catalogue.read() as connection:
+        rows = {row.name: row for row in connection.execute(select(jobs))}
+    assert (rows["mail"].error, rows["mail"].next_run) == ("no such server", network.clock + 600)
+    assert (rows["index"].error, rows["index"].next_run, rows["index"].owner) == (None, network.clock + 60, None)
+    network.clock += 60
+    network.work(jobs=[Job("mail", 600, fail), Job("index", 60, index)])
+    assert done[2:] == ["index of 12"]
+
+
+def test_a_host_that_another_process_asks_is_waited_for(network: Network) -> None:
+    repository, other = network.add("a", 0), new_owner()
+    free_one = network.add("b", 1)
+    with network.catalogue.write() as connection:
+        assert claim_host(connection, other, HOSTS[0], network.clock) is None
+        chosen = list_members(connection)
+    outcomes: dict[str, str | None] = {}
+
+    def harvest() -> None:
+        outcomes.update({member.slug: run.outcome for member, run in harvest_members(network.context, chosen)})
+
+    with capture_logs() as logs:
+        harvesting = threading.Thread(target=harvest)
+        harvesting.start()
+        wait_until(lambda: outcomes_of(network, "b") == ["complete"])
+        wait_until(lambda: any("waiting for it" in str(log["event"]) for log in logs))
+        assert repository.requests == []
+        assert len(free_one.requests) == 4
+        with network.catalogue.write() as connection:
+            release(connection, other, HOSTS[0])
+        harvesting.join(60)
+    assert outcomes == {"a": "complete", "b": "complete"}
+    assert sum("waiting for it" in str(log["event"]) for log in logs) == 1
+    assert network.free()
+
+
+def outcomes_of(network: Network, slug: str) -> list[str | None]:
+    return [run.outcome for run in network.runs(slug)]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Looks again and again: what is waited for happens in other threads that tell nobody."""
+    pause = threading.Event()
+    for _ in range(600):
+        if holds():
+            return
+        pause.wait(0.1)
+    pytest.fail("it did not come to that within a minute")
