@@ -21,9 +21,9 @@ from harvester.catalogue import open_catalogue
 from harvester.catalogue.harvests import Run
 from harvester.catalogue.members import Member
 from harvester.errors import LumbungError
-from harvester.harvest import HarvestContext, Progress
 from harvester.logs import set_up_logging
 from harvester.processes import end_with_parent
+from harvester.run import HarvestContext, Progress
 from harvester.settings import Settings
 from harvester.turns import Turns
 

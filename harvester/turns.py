@@ -18,12 +18,13 @@ from harvester.catalogue.members import Member, get_present, set_next_run
 from harvester.catalogue.tables import harvests
 from harvester.datestamps import format_datestamp, from_epoch
 from harvester.errors import CatalogueError, HarvestSupersededError
-from harvester.harvest import HarvestContext, Progress, harvest_member
+from harvester.harvest import harvest_member
 from harvester.owners import new_owner
+from harvester.reconcile import reconcile_member
+from harvester.run import HarvestContext, Progress
 from harvester.schedule import spread_of
 
 RENEW_SECONDS = 20
-_BEAT_SECONDS = 5
 _LOOK_SECONDS = 1
 
 
@@ -39,7 +40,6 @@ class Turn:
     closes: int | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     ending: Literal["", "stopped", "closed", "lost"] = ""
-    beat: int = 0
 
     def end(self, why: Literal["stopped", "closed", "lost"]) -> None:
         """The harvest is asked to end at its next page."""
@@ -135,18 +135,31 @@ class Turns:
         Raises:
             CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own.
         """
-        turn.beat = self._catalogue.now()
-        context = replace(self._context, stop=turn.stop, report=lambda progress: self._report(turn, member, progress))
         try:
-            run = harvest_member(context, member, full=full)
+            run = harvest_member(self._context_of(turn), member, full=full)
         except Exception as error:
-            self._settle_error(turn, member, error)
+            self._end_open_run(turn, member, error, failed=True)
             raise
         with self._catalogue.write() as connection:
             run = self._settle(connection, turn, member, run)
             if last:
                 leases.release(connection, turn.owner, turn.host)
         return run
+
+    def reconcile(self, turn: Turn, member: Member) -> Run:
+        """The member's reconciliation, ended; when the next one is due is its own affair.
+
+        Raises:
+            CatalogueError, ArchiveError: ours; the run is ended, and a later one goes on.
+        """
+        try:
+            return reconcile_member(self._context_of(turn), member)
+        except Exception as error:
+            self._end_open_run(turn, member, error)
+            raise
+
+    def _context_of(self, turn: Turn) -> HarvestContext:
+        return replace(self._context, stop=turn.stop, report=lambda progress: self._report(turn, progress))
 
     def _settle(self, connection: Connection, turn: Turn, member: Member, run: Run) -> Run:
         now = self._catalogue.now()
@@ -169,13 +182,14 @@ class Turns:
         self._log.info("settled", member=member.slug, outcome=run.outcome, next_run=_time(next_run))
         return run
 
-    def _settle_error(self, turn: Turn, member: Member, error: Exception) -> None:
+    def _end_open_run(self, turn: Turn, member: Member, error: Exception, *, failed: bool = False) -> None:
         with self._catalogue.write() as connection:
             now = self._catalogue.now()
             if self._is_ours(connection, turn, now):
                 if run_id := leases.find_open_run(connection, member):
                     leases.end_run(connection, member, run_id, "incomplete", str(error), now)
-                leases.settle_failure(connection, member, now)
+                if failed:
+                    leases.settle_failure(connection, member, now)
 
     def _is_ours(self, connection: Connection, turn: Turn, now: int) -> bool:
         """Whoever has the turn now settles the member."""
@@ -185,14 +199,8 @@ class Turns:
             return False
         return True
 
-    def _report(self, turn: Turn, member: Member, progress: Progress) -> None:
-        now = self._catalogue.now()
-        if now >= turn.beat + _BEAT_SECONDS and progress.run is None and turn.ending != "lost":
-            turn.beat = now
-            with self._catalogue.write() as connection:
-                open_run = (harvests.c.member_id == member.id, harvests.c.outcome.is_(None))
-                connection.execute(update(harvests).where(*open_run).values(heartbeat=now))
-        self._end_closed(turn, now)
+    def _report(self, turn: Turn, progress: Progress) -> None:
+        self._end_closed(turn, self._catalogue.now())
         self._context.report(progress)
 
     def _end_closed(self, turn: Turn, now: int) -> None:

@@ -13,11 +13,13 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
+from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
+from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
 from harvester.errors import CatalogueError
-from harvester.harvest import HarvestContext
 from harvester.owners import new_owner
+from harvester.run import HarvestContext
 from harvester.side_by_side import HOSTS_AT_ONCE
 from harvester.turns import Turn, Turns
 
@@ -45,13 +47,21 @@ def work(
         _Worker(context, turns, at_once, jobs).run(once=once)
 
 
+def _plan(context: HarvestContext) -> None:
+    with context.catalogue.write() as connection:
+        plan_reconciliations(connection, context.catalogue.now())
+
+
+_PLAN = Job("plan-reconciliations", 3600, _plan)
+
+
 class _Worker:
     def __init__(self, context: HarvestContext, turns: Turns, at_once: int, jobs: Sequence[Job]) -> None:
         self._context = context
         self._catalogue = context.catalogue
         self._turns = turns
         self._at_once = at_once
-        self._jobs = {job.name: job for job in jobs}
+        self._jobs = {job.name: job for job in (_PLAN, *jobs)}
         self._log = structlog.get_logger("worker")
         self._ended: SimpleQueue[object] = SimpleQueue()
         self._harvests: set[Turn] = set()
@@ -92,7 +102,11 @@ class _Worker:
     def _harvest(self, member: Member, turn: Turn) -> None:
         try:
             with self._turns.kept(turn):
-                self._turns.harvest(turn, member, last=True)
+                with self._catalogue.read() as connection:
+                    to_reconcile = is_reconcile_due(connection, member, self._catalogue.now())
+                run = self._turns.harvest(turn, member, last=not to_reconcile)
+                if to_reconcile and run.outcome in SUCCESSES and not turn.stop.is_set():
+                    self._turns.reconcile(turn, member)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._log.error("a harvest died", member=member.slug, exc_info=error)
         finally:

@@ -23,13 +23,14 @@ _WITH_PARENT = "_LUMBUNG_WITH_PARENT"  # in the environment of a child of `up`
 
 # Name of the command: where it is, and its one line for `lumbung --help`.
 _COMMANDS = {
-    "members": ("harvester.cli:members", "The members of the network: add, check, list, show, remove, import."),
+    "members": ("harvester.members_cli:members", "The members of the network: add, check, set, list, show, remove."),
     "harvest": ("harvester.cli:harvest", "Harvest the members now."),
     "reconcile": ("harvester.reconcile_cli:reconcile", "Find what the members do not list any more, or never gave."),
     "index": ("indexer.cli:index", "Bring the search index up to date."),
     "reindex": ("indexer.cli:reindex", "Build the search index anew and swap it in."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
+    "work": ("indexer.work_cli:work", "Harvest the members as they are due, until stopped."),
     "serve": ("web.cli:serve", "Serve the site."),
     "up": ("web.cli:up", "Harvest, index and serve, all in one."),
     "sample-members": ("harvester.cli:sample_members", "Serve four small repositories to try Lumbung with."),
@@ -143,8 +144,9 @@ def serve(host: str, port: int, workers: int) -> None:
 @_port
 @click.option("--sample-members", is_flag=True, help="Also serve and harvest four repositories of invented records.")
 @click.option("--samples-port", default=8090, show_default=True, type=click.IntRange(1, 65535), help="Their port.")
-def up(host: str, port: int, sample_members: bool, samples_port: int) -> None:
-    """Harvest all members, bring the index up to date and serve the site, until Ctrl-C.
+@click.option("--no-work", is_flag=True, help="Harvest now, and not again on schedule.")
+def up(host: str, port: int, sample_members: bool, samples_port: int, no_work: bool) -> None:
+    """Harvest all members, bring the index up to date and serve the site, until Ctrl-C; go on harvesting as is due.
 
     The site opens at once where there is an index from before, and after the first harvest where there
     is none.
@@ -180,6 +182,8 @@ def up(host: str, port: int, sample_members: bool, samples_port: int) -> None:
         if not site:
             site = _start(stack, "serve", "--host", host, "--port", str(port))
             _say_open(host, port)
+        if not no_work:
+            _start(stack, "work", "--quiet")
         code = site.wait()
     raise LumbungError(f"the site has stopped by itself (exit status {code}); `lumbung serve` shows why")
 

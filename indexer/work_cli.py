@@ -1,0 +1,50 @@
+"""The worker's command: it harvests, and keeps the index up to date with what came."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from harvester.run import HarvestContext
+
+_INDEX_SECONDS = 60
+
+
+@click.command()
+@click.option(
+    "--at-once", default=16, show_default=True, type=click.IntRange(1, 256), help="Hosts harvested side by side."
+)
+@click.option("--once", is_flag=True, help="End when nobody is due any more.")
+@click.option("--quiet", is_flag=True, help="Log warnings only.")
+def work(at_once: int, *, once: bool, quiet: bool) -> None:
+    """Harvest the members as they are due, and keep the index up to date, until Ctrl-C or SIGTERM.
+
+    Each member has its rule and its window (`lumbung members set`); each harvest is logged on stderr with
+    the window it was begun in. Several workers may run side by side. A stop is at the next page, with exit
+    status 0; a second Ctrl-C stops at once. Whatever is killed goes on where it was.
+    """
+    from harvester.archive import open_archive
+    from harvester.cli import graceful_stop, opened_catalogue
+    from harvester.logs import set_up_logging
+    from harvester.run import HarvestContext
+    from harvester.settings import load_settings
+    from harvester.worker import Job
+    from harvester.worker import work as work_on
+
+    set_up_logging(verbose=not quiet)
+    settings = load_settings()
+    jobs = (Job("index", _INDEX_SECONDS, _index),)
+    with opened_catalogue() as catalogue, graceful_stop() as stop:
+        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop)
+        work_on(context, at_once=at_once, once=once, jobs=jobs)
+
+
+def _index(context: HarvestContext) -> None:
+    from indexer.build import advance
+    from indexer.engine.opening import open_engine
+
+    with closing(open_engine(context.settings)) as engine:
+        advance(context.catalogue, engine)
