@@ -30,7 +30,7 @@ _COMMANDS = {
     "reindex": ("indexer.cli:reindex", "Build the search index anew and swap it in."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
-    "work": ("indexer.work_cli:work", "Harvest the members as they are due, until stopped."),
+    "work": ("web.work_cli:work", "Harvest the members as they are due, until stopped."),
     "serve": ("web.cli:serve", "Serve the site."),
     "up": ("web.cli:up", "Harvest, index and serve, all in one."),
     "sample-members": ("harvester.cli:sample_members", "Serve four small repositories to try Lumbung with."),

@@ -1,4 +1,4 @@
-"""The worker's command: it harvests, and keeps the index up to date with what came."""
+"""The worker's command: it harvests, keeps the index up to date with what came, and writes to the members."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from harvester.run import HarvestContext
 
-_INDEX_SECONDS = 60
+_JOB_SECONDS = 60
 
 
 @click.command()
@@ -20,7 +20,7 @@ _INDEX_SECONDS = 60
 @click.option("--once", is_flag=True, help="End when nobody is due any more.")
 @click.option("--quiet", is_flag=True, help="Log warnings only.")
 def work(at_once: int, *, once: bool, quiet: bool) -> None:
-    """Harvest the members as they are due, and keep the index up to date, until Ctrl-C or SIGTERM.
+    """Harvest the members as they are due, index what came, and send mails, until Ctrl-C or SIGTERM.
 
     Each member has its rule and its window (`lumbung members set`); each harvest is logged on stderr with
     the window it was begun in. Several workers may run side by side. A stop is at the next page, with exit
@@ -36,7 +36,7 @@ def work(at_once: int, *, once: bool, quiet: bool) -> None:
 
     set_up_logging(verbose=not quiet)
     settings = load_settings()
-    jobs = (Job("index", _INDEX_SECONDS, _index),)
+    jobs = (Job("index", _JOB_SECONDS, _index), Job("mail", _JOB_SECONDS, _mail))
     with opened_catalogue() as catalogue, graceful_stop() as stop:
         context = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)
@@ -48,3 +48,9 @@ def _index(context: HarvestContext) -> None:
 
     with closing(open_engine(context.settings)) as engine:
         advance(context.catalogue, engine)
+
+
+def _mail(context: HarvestContext) -> None:
+    from web.mail import send_due_mails
+
+    send_due_mails(context.settings, context.catalogue, context.stop)
