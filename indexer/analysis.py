@@ -24,7 +24,7 @@ import Stemmer
 from indexer import indonesian
 
 # Raise it when a change here or in the stemmer changes any token: it is part of the index's schema.
-VERSION = 2
+VERSION = 3
 
 _LONGEST_TOKEN = 64
 _MOST_MEMOISED = 400_000
@@ -39,6 +39,8 @@ _SNOWBALL = {
 }  # fmt: skip
 _TAGS = {code: code for code in ("id", *_SNOWBALL)} | {"ms": "id", "nb": "no", "nn": "no"}
 STEMMED_TAGS = tuple(sorted(set(_TAGS.values())))
+# Languages whose rules know no accents (or that have none): their texts lose them before all else, which is faster.
+_WITHOUT_ACCENTS = frozenset({"id", "en", None})
 
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
@@ -60,12 +62,12 @@ _PATTERNS = {
     (False, False): re.compile(rf"[{_UNSPACED}]|{_LETTERS}"),
     (False, True): re.compile(rf"[{_UNSPACED}]|{_LETTERS}(?:{_JOINT}{_LETTERS})*+"),
 }
-# The same for the words of ASCII texts alone: what is no letter and no digit parts them, but for a joint.
-_NO_JOINT = re.compile(rf"(?<![a-zA-Z0-9])['`]|['`](?![a-zA-Z0-9])|(?!{_JOINT})['`]")
-_PARTED = {
-    code: char.lower() if char.isalnum() or char in "'`" else " " for code, char in enumerate(map(chr, range(128)))
-}
-_QUOTES_AND_DASHES = re.compile("[\u00a0\u2010-\u2015\u201c-\u201f\u2022\u2026]+")
+# The same for texts in ASCII alone: what is no letter and no digit parts words, but for a joint.
+_QUOTE = re.compile("['`]")
+_JOINED = re.compile(rf"(?<=[a-zA-Z0-9]){_JOINT}(?=[a-zA-Z0-9])")
+_PARTED = {code: char.lower() if char.isalnum() else " " for code, char in enumerate(map(chr, range(128)))}
+_NOT_ASCII = re.compile("[^\x00-\x7f]+")
+_FOREIGN = re.compile(rf"[^\W_\x00-\x7f]|[{_SIGNS}{_UNSPACED}]")  # stands in words
 _UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
 _SPELLED = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ʼ": "", "ʻ": ""}
@@ -101,6 +103,23 @@ def _is_accent(char: str) -> bool:
     return place >= 200 or 10 <= place <= 35
 
 
+class _Plain(dict[str, str]):
+    """Runs of characters beyond ASCII as they stand in plain text, themselves where only ASCII cannot say them."""
+
+    def __missing__(self, run: str) -> str:
+        if len(self) >= _MOST_MEMOISED:
+            self.clear()
+        said = "".join(map(self._say, run))
+        plain = self[run] = said if said.isascii() else run
+        return plain
+
+    @staticmethod
+    def _say(char: str) -> str:
+        if is_unspaced(char):
+            return f" {fold(char)} "
+        return fold(char) if _FOREIGN.match(char) else "'" if _APOSTROPHE.match(char) else " "
+
+
 class _Folds(dict[str, str]):
     """The folds of words seen before."""
 
@@ -117,6 +136,7 @@ class _Stems(dict[str, str]):
     def __init__(self, tag: str) -> None:
         super().__init__()
         self._prefix = f"{tag}:"
+        self._plain = tag in _WITHOUT_ACCENTS
         self._stemmer = Stemmer.Stemmer(_SNOWBALL[tag], 0) if tag in _SNOWBALL else None
         self._lock = threading.Lock()  # a Snowball stemmer has one buffer
 
@@ -126,10 +146,17 @@ class _Stems(dict[str, str]):
         if self._stemmer is None:
             stem = indonesian.stem(fold(word))
         else:
+            source = fold(word) if self._plain else word.lower()[:_LONGEST_TOKEN]
             with self._lock:
-                stem = fold(self._stemmer.stemWord(word.lower()[:_LONGEST_TOKEN]))
+                stem = self._stemmer.stemWord(source)
+            stem = stem if self._plain else fold(stem)
         tagged = self[word] = self._prefix + stem if stem else ""
         return tagged
+
+
+@lru_cache(maxsize=1)
+def _plain() -> _Plain:
+    return _Plain()
 
 
 @lru_cache(maxsize=1)
@@ -149,15 +176,19 @@ def _prepared(text: str) -> tuple[re.Pattern[str], str]:
     return pattern, text.lower() if plain else text
 
 
-def _words(text: str) -> list[str]:
-    """What the pattern of a text finds, in a fifth of the time where all of it is ASCII."""
+def _parted(text: str) -> str | None:
+    """The exact tokens with white space between them, in a fifth of the time; None where ASCII cannot say them."""
     if not text.isascii():
-        text = _QUOTES_AND_DASHES.sub(" ", text)  # mostly they are all that is not ASCII
-    if not text.isascii():
-        return _PATTERNS[False, _APOSTROPHE.search(text) is not None].findall(text)
+        if _APOSTROPHE.search(text) and _FOREIGN.search(text):
+            return None  # whether an apostrophe joins is to be seen before letters lose their accents
+        plain = _plain()
+        text = _NOT_ASCII.sub(lambda run: plain[run[0]], text)
+        if not text.isascii():
+            return None
     if "'" in text or "`" in text:
-        text = _NO_JOINT.sub(" ", text)
-    return text.translate(_PARTED).split()
+        whole = text
+        text = _QUOTE.sub(lambda quote: "" if _JOINED.match(whole, quote.start()) else " ", text)
+    return text.translate(_PARTED)
 
 
 def tokenize(text: str) -> list[Token]:
@@ -186,27 +217,24 @@ def words(text: str) -> list[str]:
 
 def exact_stream(text: str) -> str:
     """The exact tokens, with spaces between them."""
-    return _exact(_words(text))
-
-
-def _exact(found: list[str]) -> str:
-    joined = " ".join(found)
-    if joined.isascii() and not _APOSTROPHE.search(joined) and len(max(found, key=len, default="")) <= _LONGEST_TOKEN:
-        return joined.lower()
-    return " ".join(filter(None, map(_folds().__getitem__, found)))
-
-
-def stem_stream(text: str, language: str | None) -> str:
-    """The tagged stems, with spaces between them; empty where the language has no stemmer."""
-    tag = _TAGS.get(language or "")
-    return " ".join(filter(None, map(_stems_of(tag).__getitem__, _words(text)))) if tag else ""
+    return streams(text, None)[0]
 
 
 def streams(text: str, language: str | None) -> tuple[str, str]:
-    """The exact stream and the stem stream of a text, which is parted only once."""
-    found = _words(text)
+    """The exact tokens of a text, and their tagged stems; spaces between them. No stems without a stemmer."""
     tag = _TAGS.get(language or "")
-    return _exact(found), " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
+    easy = tag in _WITHOUT_ACCENTS or (text.isascii() and not _APOSTROPHE.search(text))
+    parted = _parted(text) if easy else None
+    if parted is None:
+        pattern, source = _prepared(text)
+        found = pattern.findall(source)
+        exact = " ".join(filter(None, map(_folds().__getitem__, found)))
+    else:
+        found = parted.split()
+        if found and len(max(found, key=len)) > _LONGEST_TOKEN:
+            found = [word[:_LONGEST_TOKEN] for word in found]
+        exact = " ".join(found)
+    return exact, " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
 
 
 def forms(language: str | None) -> tuple[Mapping[str, str], Mapping[str, str] | None]:

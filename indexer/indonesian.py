@@ -60,6 +60,10 @@ _K, _N, _M, _R = _cores(_K_ROOTS), _cores(_N_ROOTS), _cores(_M_ROOTS), _cores(_R
 _AI = frozenset(core for root in _AI_ROOTS.split() for core in (f"{root}i", f"{root[1:]}i"))
 _FIXED = {word: word for word in _WHOLE.split()} | _IRREGULAR
 
+# What no affix begins or ends with is its own stem.
+_BEGINNINGS = frozenset({"be", "di", "ke", "me", "pe", "te"})
+_LAST_LETTERS = frozenset("in")
+
 # Before a vowel: the roots that keep another consonant, and the consonant that most have lost.
 _NASALS = {"ny": ({}, "s"), "ng": (_K, ""), "m": (_M, "p"), "n": (_N, "t")}
 # Before these consonants nothing is lost.
@@ -138,6 +142,8 @@ def stem(word: str) -> str:
         return word
     if len(word) > 6 and word.endswith("nya") and not word.endswith(("tanya", "punya")):
         word = word[:-3]
+    if word[-1] not in _LAST_LETTERS and word[:2] not in _BEGINNINGS:
+        return _FIXED.get(word, word)
     suffix_gone = False
     for _ in range(3):
         if word in _FIXED:

@@ -88,7 +88,7 @@ def match_keys(description: Description) -> tuple[str, ...]:
     keys = [f"doi:{doi if len(doi) < 160 else _digest(doi)}" for doi in dois]
     keys += (f"isbn:{isbn}" for isbn in description.identifiers_of("isbn") if not _NO_ISBN.match(isbn))
     title = description.title or ""
-    family = _folded_words(description.creators[0].family)[-1:] if description.creators else []
+    family = _folded_words(description.creators[0].family)[-1:] if description.creators else ()
     if family:
         keys += (f"title:{_digest(key)}" for key in _title_keys((t.value for t in description.titles[:3]), family[0]))
         keys += (f"main:{_digest(key)}" for key in _title_keys([_SUBTITLE.split(title)[0]], family[0]))
@@ -250,10 +250,11 @@ def _roman(word: str) -> int:
     return sum(-v if any(v < w for w in values[at + 1 : at + 2]) else v for at, v in enumerate(values))
 
 
-def _folded_words(text: str) -> list[str]:
+@lru_cache(maxsize=64)  # a record's title is asked for three times
+def _folded_words(text: str) -> tuple[str, ...]:
     if not text.isascii():
         text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return _WORD.findall(text.replace("'", "").replace("’", "").replace("`", "").casefold())
+    return tuple(_WORD.findall(text.replace("'", "").replace("’", "").replace("`", "").casefold()))
 
 
 @lru_cache(maxsize=32_768)

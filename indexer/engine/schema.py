@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
@@ -64,6 +65,8 @@ _NUMBER_BYTES = 6  # in one of 500 libraries with a million values two share a n
 _LAST = "\U0010ffff"  # sorts behind every text
 _NO_YEAR = 10_000
 _STORED = tuple(field.name for field in fields(Document))
+_values = attrgetter(*_STORED)
+_short = lru_cache(maxsize=65_536)(streams)  # of subjects, which come again and again
 _LAYOUT = 2  # raise it when `project` puts other values into the same fields
 
 
@@ -91,7 +94,6 @@ def key(value: str) -> str:
     return short if short.isascii() else short.encode("utf-8", "replace").decode()
 
 
-@lru_cache(maxsize=65_536)
 def number(value: str) -> int:
     """The number by which facets count a key."""
     return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=_NUMBER_BYTES).digest())
@@ -126,12 +128,11 @@ def project(document: Document) -> dict[str, list[Value]]:
     found: dict[str, list[Value]] = {"id": [order_key(document.id)]}
     if document.year is not None:
         found["year"] = [document.year]
-    for name, texts in (
-        ("title", document.titles),
-        ("subject", tuple(Text(subject) for subject in document.subjects)),
-        ("abstract", document.abstracts),
-    ):
-        both = [streams(text.value, text.language or language) for text in texts]
+    for name, texts in (("title", document.titles), ("subject", document.subjects), ("abstract", document.abstracts)):
+        both = [
+            _short(text, language) if isinstance(text, str) else streams(text.value, text.language or language)
+            for text in texts
+        ]
         found[name] = [exact for exact, _ in both if exact]
         found[f"{name}_stem"] = [stems for _, stems in both if stems]
     for name, values in (
@@ -151,10 +152,10 @@ def project(document: Document) -> dict[str, list[Value]]:
     )
     for kind, counted in several:
         numbers = found[NUMBER_FIELDS[kind]] = []
-        for value in dict.fromkeys(map(key, counted)):
-            numbers.append(number(value))
-            shared.append(numbered(kind, number(value), value))
-            shared += _suggestions(kind, value)
+        for value in dict.fromkeys(counted):
+            counted_as, terms = _counted(kind, key(value))
+            numbers.append(counted_as)
+            shared += terms
     found[SHARED_KEYS] = shared
     found[TITLE_ORDER] = [title_order(document.title)]
     found |= {SORT_FIELDS[order]: [place] for order, place in _orders(document)}
@@ -185,17 +186,18 @@ def _orders(document: Document) -> tuple[tuple[Sort, int], ...]:
     )
 
 
-def _suggestions(kind: KeyField, value: str) -> Iterator[str]:
-    """The value's number under every word that it has, so that any of them completes it."""
-    parts = words(value)[:6]
-    for at in range(len(parts)):
-        yield f"{kind}{WORD_PLACES[at > 0]}{' '.join(parts[at:])}\x1f{number(value):x}"
+@lru_cache(maxsize=65_536)
+def _counted(kind: KeyField, value: str) -> tuple[int, tuple[str, ...]]:
+    """The value's number, its key, and its number under every word that it has, so that any of them completes it."""
+    counted_as, parts = number(value), words(value)[:6]
+    completing = (f"{kind}{WORD_PLACES[at > 0]}{' '.join(parts[at:])}\x1f{counted_as:x}" for at in range(len(parts)))
+    return counted_as, (numbered(kind, counted_as, value), *completing)
 
 
 def make_entry(document: Document) -> Entry:
     """The document ready for an engine."""
     values: dict[str, object] = {**project(document), "document": b64encode(pack(document)).decode()}
-    return Entry(order_key(document.id), json.dumps(values, separators=(",", ":")))
+    return Entry(order_key(document.id), _encode(values))
 
 
 def document_in(entry: Entry) -> Document:
@@ -205,12 +207,14 @@ def document_in(entry: Entry) -> Document:
 
 def pack(document: Document) -> bytes:
     """The document as compact JSON, which `unpack` reads."""
-    values = [getattr(document, name) for name in _STORED]
-    return json.dumps(values, default=_parts, separators=(",", ":")).encode()
+    return _encode(_values(document)).encode()
 
 
 def _parts(value: Text | Holder) -> list[object]:
     return [getattr(value, name) for name in value.__slots__]
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_parts).encode
 
 
 def unpack(stored: bytes) -> Document:

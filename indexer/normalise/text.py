@@ -62,9 +62,10 @@ def clean(raw: str) -> str:
         text = _without_tags(text)
     if not text.isascii() and _MOJIBAKE.search(text):
         text = _NOT_ASCII.sub(_repaired, text)
-    text = " ".join(text.split())
-    if not text.isprintable():
-        text = " ".join(_UNSEEN.sub("", text).split())
+    if not text.isprintable() or "  " in text or text[:1] == " " or text[-1:] == " ":
+        text = " ".join(text.split())
+        if not text.isprintable():
+            text = " ".join(_UNSEEN.sub("", text).split())
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
