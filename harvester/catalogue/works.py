@@ -6,15 +6,15 @@ record belongs to is no part of what re-harvesters receive.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, insert, select, tuple_, update
 
 from harvester.catalogue.clock import close_second
+from harvester.catalogue.database import Row, execute
 from harvester.catalogue.tables import clock, cursors, match_keys, records, work_changes
-
-_CHUNK = 500
 
 
 class Place(NamedTuple):
@@ -69,10 +69,8 @@ def close_changes(connection: Connection, now: int) -> int:
 def get_match_keys(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[str, ...]]:
     """The stored keys of those of the records that have any, in ascending order."""
     found: dict[int, list[str]] = {}
-    query = select(match_keys.c.record_id, match_keys.c.key).order_by(match_keys.c.record_id, match_keys.c.key)
-    for some in _chunks(numbers):
-        for number, key in connection.execute(query.where(match_keys.c.record_id.in_(some))).all():
-            found.setdefault(number, []).append(key)
+    for number, key in _select(connection, _KEYS, numbers):
+        found.setdefault(number, []).append(key)
     return {number: tuple(keys) for number, keys in found.items()}
 
 
@@ -80,17 +78,15 @@ def replace_match_keys(
     connection: Connection, present: Mapping[int, Sequence[str]], wanted: Mapping[int, Sequence[str]]
 ) -> None:
     """The records of `wanted` have these keys; `present` is what they had. Rows that stay are not written."""
-    gone: list[dict[str, Any]] = []
-    new: list[dict[str, Any]] = []
+    gone: list[Row] = []
+    new: list[Row] = []
     for number, keys in wanted.items():
         had = set(present.get(number, ()))
-        gone += ({"old_record": number, "old_key": key} for key in sorted(had.difference(keys)))
+        gone += ({"this_record": number, "this_key": key} for key in sorted(had.difference(keys)))
         new += ({"record_id": number, "key": key} for key in dict.fromkeys(keys) if key not in had)
-    if gone:
-        this = (match_keys.c.record_id == bindparam("old_record"), match_keys.c.key == bindparam("old_key"))
-        connection.execute(delete(match_keys).where(*this), gone)
-    if new:
-        connection.execute(insert(match_keys), new)
+    for statement, rows in ((_DROP_KEY, gone), (_ADD_KEY, new)):
+        if rows:
+            execute(connection, statement, rows)
 
 
 def find_holders(connection: Connection, keys: Collection[str], most: int) -> tuple[set[int], set[str]]:
@@ -99,46 +95,27 @@ def find_holders(connection: Connection, keys: Collection[str], most: int) -> tu
     Of a crowded key's records only those come that are joined to another one: the key joins no longer,
     and they may have to part.
     """
-    found: set[int] = set()
-    crowded: set[str] = set()
-    key, record_id = match_keys.c.key, match_keys.c.record_id
-    for some in _chunks(keys):
-        counts = select(key, func.count(), func.min(record_id)).where(key.in_(some)).group_by(key)
-        shared: list[str] = []
-        too_many: list[str] = []
-        for each, count, first in connection.execute(counts).all():
-            found.add(first)
-            if count > 1:
-                (shared if count <= most else too_many).append(each)
-        found.update(connection.execute(select(record_id).where(key.in_(shared))).scalars())
-        joined = select(record_id).join(records, records.c.id == record_id)
-        joined = joined.where(key.in_(too_many), records.c.work_id != records.c.id)
-        found.update(connection.execute(joined).scalars())
-        crowded.update(too_many)
+    counted = _select(connection, _HELD, keys)
+    crowded = {key for key, count, _ in counted if count > most}
+    shared = [key for key, count, _ in counted if 1 < count <= most]
+    found = {first for _, _, first in counted}
+    for statement, some in ((_HOLDERS, shared), (_JOINED_HOLDERS, crowded)):
+        found.update(record for (record,) in _select(connection, statement, some))
     return found, crowded
 
 
 def get_places(connection: Connection, numbers: Collection[int]) -> list[Place]:
     """Where these records stand, with all others of the same works."""
-    columns = (records.c.id, records.c.member_id, records.c.work_id)
-    places = [
-        Place(*row)
-        for some in _chunks(numbers)
-        for row in connection.execute(select(*columns).where(records.c.id.in_(some))).all()
-    ]
-    works = {place.work for place in places}
+    places = [Place(*row) for row in _select(connection, _PLACES, numbers)]
+    others = [Place(*row) for row in _select(connection, _PLACES_OF_WORKS, {place.work for place in places})]
     known = {place.number for place in places}
-    for some in _chunks(works):
-        rows = connection.execute(select(*columns).where(records.c.work_id.in_(some)))
-        places += (Place(*row) for row in rows if row.id not in known)
-    return places
+    return [*places, *(place for place in others if place.number not in known)]
 
 
 def set_works(connection: Connection, works: Mapping[int, int]) -> None:
     """Each of these records belongs to its work."""
     if works:
-        this = update(records).where(records.c.id == bindparam("number")).values(work_id=bindparam("work"))
-        connection.execute(this, [{"number": number, "work": work} for number, work in works.items()])
+        execute(connection, _SET_WORK, [{"number": number, "work": work} for number, work in works.items()])
 
 
 def touch_works(connection: Connection, works: Collection[int]) -> None:
@@ -147,11 +124,10 @@ def touch_works(connection: Connection, works: Collection[int]) -> None:
     The caller's transactions must come one after the other, as those that move one cursor do.
     """
     last = connection.execute(select(func.max(work_changes.c.change))).scalar() or 0
-    for some in _chunks(works):
-        connection.execute(delete(work_changes).where(work_changes.c.work_id.in_(some)))
     rows = [{"work_id": work, "change": last + at} for at, work in enumerate(sorted(works), start=1)]
     if rows:
-        connection.execute(insert(work_changes), rows)
+        execute(connection, _FORGET_CHANGES, {"among": json.dumps(sorted(works))})
+        execute(connection, _ADD_CHANGE, rows)
 
 
 def list_work_changes(connection: Connection, after: int, limit: int) -> list[tuple[int, int]]:
@@ -166,7 +142,24 @@ def count_work_changes(connection: Connection, after: int) -> int:
     return connection.execute(query).scalar_one()
 
 
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
+# One parameter however many values, and statements that are compiled once: most of the time went there.
+_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
+_KEY, _RECORD = match_keys.c.key, match_keys.c.record_id
+_KEYS = select(_RECORD, _KEY).where(_RECORD.in_(_AMONG)).order_by(_RECORD, _KEY)
+_DROP_KEY = delete(match_keys).where(
+    match_keys.c.record_id == bindparam("this_record"), match_keys.c.key == bindparam("this_key")
+)
+_ADD_KEY = insert(match_keys)
+_HELD = select(_KEY, func.count(), func.min(_RECORD)).where(_KEY.in_(_AMONG)).group_by(_KEY)
+_HOLDERS = select(_RECORD).where(_KEY.in_(_AMONG))
+_JOINED_HOLDERS = _HOLDERS.join(records, records.c.id == _RECORD).where(records.c.work_id != records.c.id)
+_PLACES = select(records.c.id, records.c.member_id, records.c.work_id).where(records.c.id.in_(_AMONG))
+_PLACES_OF_WORKS = select(records.c.id, records.c.member_id, records.c.work_id).where(records.c.work_id.in_(_AMONG))
+_SET_WORK = update(records).where(records.c.id == bindparam("number")).values(work_id=bindparam("work"))
+_FORGET_CHANGES = delete(work_changes).where(work_changes.c.work_id.in_(_AMONG))
+_ADD_CHANGE = insert(work_changes)
+
+
+def _select(connection: Connection, statement: Executable, among: Collection[int] | Collection[str]) -> Sequence[Any]:
+    """The rows that a statement finds among these values."""
+    return execute(connection, statement, {"among": json.dumps(sorted(among))}).all() if among else ()
