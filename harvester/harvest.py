@@ -6,6 +6,7 @@ complete, and only then does its watermark move.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,7 +19,7 @@ from harvester.catalogue.harvests import (
     get_run,
     set_window,
 )
-from harvester.catalogue.lists import ListState, get_lists
+from harvester.catalogue.lists import ListState, finish_pass, get_lists
 from harvester.catalogue.members import Member, describe_member
 from harvester.datestamps import DAY, SECONDS, Granularity, parse_datestamp, parse_granularity
 from harvester.errors import (
@@ -30,7 +31,7 @@ from harvester.errors import (
     TokenLoopError,
     UnreachableError,
 )
-from harvester.listing import STOPPED, TELLING, ListHarvest
+from harvester.listing import STOPPED, TELLING, ListHarvest, Proof
 from harvester.run import HarvestContext, MemberRun, Progress
 
 # Earlier than any repository; many state the year 1 or 1970.
@@ -62,40 +63,54 @@ class _MemberHarvest:
         run = self.run
         run.log.info("harvest begins", base_url=run.member.base_url)
         errors: list[str] = []
-        reached: list[str] = []
+        proofs: list[Proof] = []
         asked: list[str | None] = []
         try:
-            self._identify()
-            with run.catalogue.read() as connection:
-                lists = get_lists(connection, run.id)
-            for state in lists:
-                if run.stopped:
-                    errors = errors or [STOPPED]
-                    break
-                going_on = state.token or state.parts
-                asked.append(state.pass_from if going_on else None if run.quirk("full") else state.watermark)
-                try:
-                    reached.append(ListHarvest(run, state, self.granularity, self.earliest).harvest())
-                except (ProtocolError, IncompleteListError, MalformedResponseError, TokenLoopError) as error:
-                    # The other lists may be well.
-                    errors.append(self._list_name(state) + str(error))
+            try:
+                self._identify()
+                for last, state in self._iter_lists(errors):
+                    going_on = state.token or state.parts
+                    asked.append(state.pass_from if going_on else None if run.quirk("full") else state.watermark)
+                    try:
+                        proofs.append(ListHarvest(run, state, self.granularity, self.earliest).harvest())
+                    except (ProtocolError, IncompleteListError, MalformedResponseError, TokenLoopError) as error:
+                        # The other lists may be well.
+                        errors.append(self._list_name(state) + str(error))
+                    else:
+                        if not last:  # which ends with the run, in one transaction
+                            with run.catalogue.write() as connection:
+                                finish_pass(connection, run.id, state.id, proofs[-1].watermark)
+            except MemberError as error:
+                run.fail(error, answered=not isinstance(error, UnreachableError))
+                errors.append(str(error))
+            return self._finish(errors, asked, proofs)
         except HarvestSupersededError as error:
             run.log.warning("harvest superseded")
             with run.catalogue.read() as connection:
                 return replace(get_run(connection, run.id), error=str(error), outcome="incomplete")
-        except MemberError as error:
-            run.fail(error, answered=not isinstance(error, UnreachableError))
-            errors.append(str(error))
-        return self._finish(errors, asked, reached)
 
-    def _finish(self, errors: list[str], asked: list[str | None], reached: list[str]) -> Run:
+    def _iter_lists(self, errors: list[str]) -> Iterator[tuple[bool, ListState]]:
+        """The member's lists, each with whether it is the last, until the operator stops."""
+        with self.run.catalogue.read() as connection:
+            lists = get_lists(connection, self.run.id)
+        for state in lists:
+            if self.run.stopped:
+                errors.extend([] if errors else [STOPPED])
+                return
+            yield state is lists[-1], state
+
+    def _finish(self, errors: list[str], asked: list[str | None], proofs: list[Proof]) -> Run:
         run = self.run
         outcome = self._outcome(asked, broken=bool(errors))
         error = "; ".join(errors) or None
         trace = replace(run.trace, retries=run.transport.retries)
         with run.catalogue.write() as connection:
             from_ = None if None in asked or not asked else min(filter(None, asked))
-            set_window(connection, run.id, from_, min(reached) if reached and not errors else None)
+            reached = min((proof.reached for proof in proofs), default=None)
+            set_window(connection, run.id, from_, None if errors else reached)
+            run.write_notes(connection)
+            for proof in proofs:
+                finish_pass(connection, run.id, proof.list_id, proof.watermark)
             ended = finish_harvest(
                 connection,
                 run.id,

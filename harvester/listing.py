@@ -9,7 +9,7 @@ promised. Spec: 3.5, [harv 3], [harv 6.2].
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from harvester.catalogue.commit import Fetched
@@ -18,7 +18,6 @@ from harvester.catalogue.lists import (
     Parts,
     Window,
     count_stamped,
-    finish_pass,
     get_list,
     start_pass,
     start_window,
@@ -67,6 +66,15 @@ _FIRST_DAY = datetime(2, 1, 1, tzinfo=UTC)
 _NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A complete list: the responseDate that it is proved to reach, and the `from` of its next pass."""
+
+    list_id: int
+    reached: str
+    watermark: str
+
+
 class ListHarvest:
     """One list in one run of its member. `state` is where it stands, as the catalogue has it.
 
@@ -90,14 +98,14 @@ class ListHarvest:
         self._seen: set[str] = set()  # in the present window
         self._given_up: list[Window] = []
 
-    def harvest(self) -> str:
-        """The list is complete and its watermark moved; the responseDate that the pass is proved to reach.
+    def harvest(self) -> Proof:
+        """The list is proved complete, and it is for the caller to say so in the catalogue.
 
         Raises:
             MemberError: it is not; its position is on record, and its watermark where it was.
         """
         if self.state.token is None and self.state.parts is None:
-            self._begin()
+            self._begin(afresh=self.state.pass_started is not None)
         first: MemberError | None = None
         while True:
             try:
@@ -113,7 +121,7 @@ class ListHarvest:
                 silent = isinstance(error, UnreachableError) and error.problem != "server-error"
                 if silent or not self._put_off():
                     raise first from None
-        return self._finish()
+        return self._conclude()
 
     # What is asked for.
 
@@ -139,8 +147,11 @@ class ListHarvest:
 
     # Where the pass stands, in the catalogue and here.
 
-    def _begin(self) -> None:
+    def _begin(self, *, afresh: bool = True) -> None:
+        """The pass begins; nothing needs to be written where none was under way."""
         from_ = None if self.run.quirk("full") else self.state.watermark
+        if not afresh and from_ == self.state.pass_from:
+            return
         with self.run.catalogue.write() as connection:
             start_pass(connection, self.run.id, self.state.id, from_)
         self._reload()
@@ -155,15 +166,13 @@ class ListHarvest:
             self.state = get_list(connection, self.state.id)
         self._seen.clear()
 
-    def _finish(self) -> str:
+    def _conclude(self) -> Proof:
         started = parse_datestamp(self.state.pass_started or "")
         assert started is not None  # noqa: S101 - a list has a first page or an error, which both have a moment
         watermark = next_from(started, self._granularity)
         if self.run.quirk("clock"):
             watermark = max(watermark, _FIRST_DAY) - timedelta(days=1)
-        with self.run.catalogue.write() as connection:
-            finish_pass(connection, self.run.id, self.state.id, format_datestamp(watermark, self._granularity))
-        return format_datestamp(started)
+        return Proof(self.state.id, format_datestamp(started), format_datestamp(watermark, self._granularity))
 
     # One window.
 

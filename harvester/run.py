@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 import structlog
+from sqlalchemy import Connection
 
 from harvester.archive import Archive, page_key, put_page
 from harvester.catalogue import Catalogue
@@ -85,7 +86,7 @@ class MemberRun:
         self.totals = Counts()
         self.trace = Trace()
         self._sequence = 0
-        self._noted: set[tuple[str, str]] = set()
+        self._noted: dict[tuple[str, str], None] = {}
 
     def __enter__(self) -> MemberRun:
         return self
@@ -115,12 +116,15 @@ class MemberRun:
             self._quirks = get_quirks(connection, self.member)
 
     def note(self, code: str, cause: str) -> None:
-        """The problem is on record for the member's manager, once a run."""
+        """The problem will be on record for the member's manager, once a run, when the run ends."""
         if (code, cause) not in self._noted:
-            self._noted.add((code, cause))
+            self._noted[code, cause] = None
             self.log.info("problem", code=code, cause=cause)
-            with self.catalogue.write() as connection:
-                note_problem(connection, self.id, code, cause)
+
+    def write_notes(self, connection: Connection) -> None:
+        """What was noted is on record."""
+        for code, cause in self._noted:
+            note_problem(connection, self.id, code, cause)
 
     def record(self, error: MemberError, list_id: int | None = None) -> None:
         """The newest answer, which held no records because of this error, is on record with its bytes' place."""
