@@ -47,6 +47,12 @@ def next_from(first_response_date: datetime, granularity: Granularity) -> dateti
     return max(first_response_date, datetime.min.replace(tzinfo=UTC) + OVERLAP[granularity]) - OVERLAP[granularity]
 
 
+def began_at(watermark: str) -> datetime | None:
+    """The first responseDate of the harvest that left this `from`, or earlier; None where it is no datestamp."""
+    moment = parse_datestamp(watermark)
+    return moment and moment + OVERLAP[DAY if len(watermark) == len(DAY) else SECONDS]
+
+
 def response_moment(response_date: str, fetched_at: int) -> datetime:
     """When a response was made, by its own clock as far as that can be believed.
 

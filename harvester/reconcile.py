@@ -96,6 +96,7 @@ class _Reconciliation:
             if self._errors:
                 outcome = "incomplete" if self._pages else "failed"
             update_run(connection, run.id, records=self._listed)
+            run.write_notes(connection)
             set_next_reconciliation(connection, run.member, now, soon=bool(self._errors))
             ended = finish_harvest(
                 connection,
@@ -209,7 +210,7 @@ class _Reconciliation:
                 continue
             horizon = min(proved[list_id].horizon for list_id in list_ids)
             scope = vanished.Scope(self.run.id, self.run.member, prefix, list_ids, horizon)
-            self._fetch_unknown(scope)
+            self._fetch_overlooked(scope)
             while self._write(vanished.delete_listed, scope):
                 pass
             self._missing += self._write(vanished.settle, scope)
@@ -228,18 +229,20 @@ class _Reconciliation:
         with self.catalogue.write() as connection:
             return step(connection, scope, self.catalogue.now())
 
-    def _fetch_unknown(self, scope: vanished.Scope) -> None:
-        """What is listed and was never harvested is fetched, or the next harvest is full."""
+    def _fetch_overlooked(self, scope: vanished.Scope) -> None:
+        """What is listed and no harvest has brought, or not as it is, is fetched; or the next harvest is full."""
         if self.run.quirk("leaves-set"):  # and lists what is not the member's
             return
         with self.catalogue.read() as connection:
-            unknown = vanished.find_unknown(connection, scope, MAX_SINGLE + 1)
-        if len(unknown) <= MAX_SINGLE and all(self._fetch_single(scope, *each) for each in unknown):
+            overlooked = vanished.find_overlooked(connection, scope, MAX_SINGLE + 1)
+        if len(overlooked) <= MAX_SINGLE and all(self._fetch_single(scope, *each) for each in overlooked):
             return
         with self.catalogue.write() as connection:
             vanished.forget_watermarks(connection, self.run.id, scope.list_ids)
-        some = f"{MAX_SINGLE} and more" if len(unknown) > MAX_SINGLE else str(len(unknown))
-        self.run.note("datestamps", f"{some} records are listed that no harvest has brought; the next is full")
+        some = f"{MAX_SINGLE} and more" if len(overlooked) > MAX_SINGLE else str(len(overlooked))
+        self.run.note(
+            "datestamps", f"{some} records are listed that no harvest has brought as they are; the next is full"
+        )
 
     def _fetch_single(self, scope: vanished.Scope, list_id: int, identifier: str) -> bool:
         """Whether to go on: False as soon as too many cannot be had."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from harvester.catalogue.commit import Fetched
@@ -15,16 +15,18 @@ from harvester.catalogue.database import Catalogue, execute
 from harvester.catalogue.harvests import begin_harvest
 from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member, member_of
-from harvester.catalogue.tables import harvests, listed, lists, members, pages
+from harvester.catalogue.tables import harvests, listed, lists, members, pages, records
 from harvester.catalogue.works import close_changes
+from harvester.datestamps import began_at, parse_datestamp
 from harvester.errors import HarvestSupersededError
-from harvester.oai.page import Page
+from harvester.oai.page import Header, Page
 
 DAY = 86_400
 # A list that was begun longer ago says too little about the present.
 _LASTS = 7 * DAY
-# Before an identifier that is listed as deleted. Identifiers come trimmed: none begins like that.
-DELETED = " "
+# Before an identifier that is listed as deleted, and before one that no harvest has brought as it is. Identifiers
+# come trimmed: none begins like that.
+DELETED, CHANGED = " ", "\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def commit_listing(
     with catalogue.write() as connection:
         _set_position(connection, run_id, list_id, position)  # it is ours: no row without its list
         new = execute(connection, _LIST, rows).rowcount if rows else 0
+        if overlooked := _find_overlooked(connection, list_id, headers):
+            execute(connection, _LIST, [{"list_id": list_id, "identifier": CHANGED + name} for name in overlooked])
         received = position.received + new + len(page.failed)
         size = (page.token.complete_list_size if page.token else None) or position.size
         ended = not page.next_token and received >= (size or 0)
@@ -100,6 +104,27 @@ def commit_listing(
 
 
 _LIST = insert_new(listed).on_conflict_do_nothing()
+_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
+_STAMPS = (
+    select(records.c.identifier, records.c.source_datestamp, lists.c.watermark)
+    .join(lists, lists.c.member_id == records.c.member_id)
+    .where(lists.c.id == bindparam("this_list"), lists.c.watermark.is_not(None))
+    .where(records.c.identifier.in_(_AMONG), records.c.deleted.is_(False))
+)
+
+
+def _find_overlooked(connection: Connection, list_id: int, headers: list[Header]) -> list[str]:
+    """Those that changed before the last complete harvest, which did not show it: `from` goes by another date."""
+    shown = {header.identifier: header.datestamp for header in headers if not header.deleted}
+    found = []
+    rows = execute(connection, _STAMPS, {"this_list": list_id, "among": json.dumps(list(shown))})
+    for row in rows:
+        if shown[row.identifier] != row.source_datestamp:
+            ours, theirs = parse_datestamp(row.source_datestamp), parse_datestamp(shown[row.identifier])
+            asked = began_at(row.watermark)
+            if ours and theirs and asked and ours < theirs <= asked:
+                found.append(row.identifier)
+    return found
 
 
 def _set_position(connection: Connection, run_id: int, list_id: int, position: Position) -> None:

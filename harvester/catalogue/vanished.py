@@ -25,7 +25,7 @@ from harvester.catalogue.clock import take_datestamp
 from harvester.catalogue.lists import start_pass
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import encode_public_id
-from harvester.catalogue.reconciliations import DAY, DELETED, forget_listed, update_run
+from harvester.catalogue.reconciliations import CHANGED, DAY, DELETED, forget_listed, update_run
 from harvester.catalogue.tables import forms, harvests, listed, lists, members, problems, records, vanished
 from harvester.errors import ConfigError
 
@@ -64,21 +64,22 @@ class Pending:
     kept_at: int | None
 
 
-def find_unknown(connection: Connection, scope: Scope, limit: int) -> tuple[tuple[int, str], ...]:
-    """At most so many (list, identifier) that are listed as live and that no harvest has brought.
+def find_overlooked(connection: Connection, scope: Scope, limit: int) -> tuple[tuple[int, str], ...]:
+    """At most so many (list, identifier) that are listed as live, and that no harvest has brought, or not as they are.
 
     Lists that are to be harvested in full anyway are left out.
     """
     held = exists().where(*_held(scope), records.c.identifier == listed.c.identifier)
+    is_marked = [listed.c.identifier.startswith(mark) for mark in (DELETED, CHANGED)]
     query = (
         select(func.min(listed.c.list_id), listed.c.identifier)
         .join(lists, lists.c.id == listed.c.list_id)
         .where(listed.c.list_id.in_(scope.list_ids), lists.c.watermark.is_not(None))
-        .where(not_(listed.c.identifier.startswith(DELETED)), not_(held))
+        .where(or_(is_marked[1], not_(or_(is_marked[0], held))))
         .group_by(listed.c.identifier)
         .limit(limit)
     )
-    return tuple((row[0], row[1]) for row in connection.execute(query))
+    return tuple((row[0], row[1].removeprefix(CHANGED)) for row in connection.execute(query))
 
 
 def forget_watermarks(connection: Connection, run_id: int, list_ids: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from harvester.datestamps import (
     OVERLAP,
     SECONDS,
     Granularity,
+    began_at,
     format_datestamp,
     from_epoch,
     next_from,
@@ -85,6 +86,14 @@ def test_a_granularity_that_is_not_stated_is_the_day(stated: str | None, granula
 def test_the_next_harvest_begins_a_little_before_the_last_one() -> None:
     assert next_from(NOON, SECONDS) == datetime(2024, 3, 10, 12, 15, 15, tzinfo=UTC)
     assert next_from(NOON, DAY) == datetime(2024, 3, 9, 12, 30, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("granularity", [SECONDS, DAY])
+def test_a_watermark_tells_when_its_harvest_began(granularity: Granularity) -> None:
+    """Never later than it did: of days no more is known."""
+    began = began_at(format_datestamp(next_from(NOON, granularity), granularity))
+    assert began == (NOON if granularity == SECONDS else datetime(2024, 3, 10, tzinfo=UTC))
+    assert began_at("lately") is None
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.sampled_from([DAY, SECONDS]))

@@ -21,6 +21,7 @@ from harvester.archive import Archive, get_page, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.harvests import Run, get_status
 from harvester.catalogue.members import Member, add_member, get_member, mark_removed
+from harvester.catalogue.quirks import Quirk, put_quirk
 from harvester.catalogue.reconciliations import (
     DAY,
     due_reconciliations,
@@ -250,6 +251,7 @@ def test_a_record_listed_as_deleted_is_deleted_at_once_and_a_live_copy_wins(make
     run = scene.reconcile()
     assert (run.outcome, run.deleted) == ("complete", 1)
     assert scene.dead() == {3}
+    assert scene.asked("GetRecord") == []
 
 
 def test_a_record_that_came_while_the_list_was_walked_is_not_missed(make_scene: MakeScene) -> None:
@@ -545,6 +547,20 @@ def test_a_late_record_with_an_old_datestamp_is_fetched_by_itself(make_scene: Ma
     assert len(scene.asked("GetRecord")) == 2
 
 
+def test_a_change_that_no_harvest_showed_is_fetched_by_itself(make_scene: MakeScene) -> None:
+    """Its new datestamp is older than the last harvest. What the next harvest will show is left to it."""
+    scene = make_scene()
+    scene.repository.put(*numbered(7, datestamp="2024-03-01T00:00:00Z", title="Changed"))
+    scene.repository.put(*numbered(8, datestamp="2024-06-01T00:00:00Z", title="Changed"))
+    scene.repository.put(*numbered(9, datestamp="2023-12-31T00:00:00Z", title="Changed"))
+    run = scene.reconcile()
+    assert (run.outcome, run.changed, run.records) == ("complete", 1, 100)
+    assert [request.arguments["identifier"] for request in scene.asked("GetRecord")] == ["oai:a:007"]
+    assert b"Changed" in scene.records()["oai:a:007"].forms[0].xml
+    assert scene.reconcile().outcome == "nothing-new"
+    assert scene.harvest().changed == 1
+
+
 def test_a_record_fetched_by_itself_leaves_an_unfinished_harvest_where_it_was(make_scene: MakeScene) -> None:
     scene = make_scene()
     scene.repository.put(*numbered(*range(100, 190), datestamp="2024-06-01T00:00:00Z"))
@@ -573,7 +589,20 @@ def test_where_too_many_were_never_harvested_the_next_harvest_is_full(
     assert scene.reconcile().added == 0
     assert scene.asked("GetRecord") == []
     assert scene.problems() == [("datestamps", "")]
+    monkeypatch.undo()
+    assert scene.reconcile().outcome == "nothing-new"
+    assert scene.asked("GetRecord") == [], "a full harvest brings them anyway"
     assert scene.harvest().added == 4
+
+
+def test_where_lists_leave_the_set_nothing_of_other_sets_is_fetched(make_scene: MakeScene) -> None:
+    scene = make_scene()
+    with scene.catalogue.write() as connection:
+        put_quirk(connection, scene.member, Quirk("leaves-set", "yes", START, "oai:a:200 is of another set"))
+    scene.repository.put(*numbered(200, datestamp="2020-01-01T00:00:00Z"))
+    scene.remove(7)
+    assert scene.reconcile().added == 0
+    assert (set(scene.records()), set(scene.pending())) == ({f"oai:a:{n:03}" for n in range(100)}, {7})
 
 
 def test_a_record_that_cannot_be_had_is_a_problem_and_not_a_stop(make_scene: MakeScene) -> None:
