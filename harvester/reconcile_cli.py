@@ -127,7 +127,7 @@ def _pending_json(pending: Pending) -> dict[str, object]:
 
 
 def _pending_line(pending: Pending) -> str:
-    until = f"goes from {_time(pending.due_at)} on" if pending.due_at else "goes when it is missed again"
+    until = f"goes from {_time(pending.due_at)} on" if pending.due_at >= pending.missed_at else "goes when missed again"
     until = f"is kept since {_time(pending.kept_at)}" if pending.kept_at else until
     return (
         f"{pending.identifier}  ({pending.prefix}) missed since {_time(pending.missed_at)}, {pending.times} x; {until}"

@@ -51,8 +51,8 @@ class Scope:
 class Pending:
     """A live record that is not listed any more. Times in seconds since 1970.
 
-    It goes when it is missed again after `due_at`; None: a person has approved that, and nothing is waited
-    for. With `kept_at` it stays until it has been listed again.
+    It goes when it is missed again after `due_at`, which a person who approves that sets back to before
+    `missed_at`. With `kept_at` it stays until it has been listed again.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Pending:
     prefix: str
     missed_at: int
     times: int
-    due_at: int | None
+    due_at: int
     kept_at: int | None
 
 
@@ -114,7 +114,7 @@ def settle(connection: Connection, scope: Scope, now: int) -> int:
         "member_id": records.c.member_id,
         "missed_at": literal(scope.horizon),
         "times": literal(1),
-        "due_at": now + days * DAY,
+        "due_at": scope.horizon + days * DAY,
     }
     missing = (not_(_is_listed(scope)), records.c.datestamp <= scope.horizon, not_(known))
     query = select(*columns.values()).where(*_held(scope), *missing)
@@ -152,7 +152,9 @@ def judge_drop(connection: Connection, scopes: Sequence[Scope], *, empty: bool) 
 
 def _find_drop(connection: Connection, member: Member, *, empty: bool = False) -> str | None:
     query = select(func.count(vanished.c.record_id.distinct()))
-    waiting: int = connection.execute(query.where(*_waits(member), vanished.c.due_at > 0)).scalar_one()
+    waiting: int = connection.execute(
+        query.where(*_waits(member), vanished.c.due_at >= vanished.c.missed_at)
+    ).scalar_one()
     row = connection.execute(select(members.c.live, members.c.max_drop).where(members.c.id == member.id)).one()
     share = f"{waiting} of {row.live} records are not listed any more"
     if empty and waiting:
@@ -164,7 +166,7 @@ def _find_drop(connection: Connection, member: Member, *, empty: bool = False) -
 
 def delete_due(connection: Connection, scope: Scope, now: int) -> int:
     """A batch of the records that were missed twice and have waited long enough are deleted; how many forms."""
-    due = (vanished.c.prefix == scope.prefix, vanished.c.times >= 2, vanished.c.due_at <= now)
+    due = (vanished.c.prefix == scope.prefix, vanished.c.times >= 2, vanished.c.due_at <= max(now, scope.horizon))
     query = select(vanished.c.record_id).where(*_waits(scope.member), *due).limit(_BATCH)
     return _delete_forms(connection, scope, connection.execute(query).scalars().all(), now)
 
@@ -179,7 +181,7 @@ def list_pending(connection: Connection, member: Member) -> tuple[Pending, ...]:
         .order_by(records.c.identifier, vanished.c.prefix)
     )
     return tuple(
-        Pending(encode_public_id(number), identifier, prefix, missed_at, times, due_at or None, kept_at)
+        Pending(encode_public_id(number), identifier, prefix, missed_at, times, due_at, kept_at)
         for number, identifier, prefix, missed_at, times, due_at, kept_at in connection.execute(query)
     )
 
@@ -195,7 +197,7 @@ def approve_pending(connection: Connection, member: Member, now: int) -> int:
 
     The member is due to be reconciled.
     """
-    count = connection.execute(update(vanished).where(*_waits(member)).values(due_at=0)).rowcount
+    count = connection.execute(update(vanished).where(*_waits(member)).values(due_at=vanished.c.missed_at - 1)).rowcount
     values = {"halted": None, "next_reconcile": now}
     connection.execute(update(members).where(members.c.id == member.id).values(values))
     return count
