@@ -8,7 +8,6 @@ promised. Spec: 3.5, [harv 3], [harv 6.2].
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +41,7 @@ from harvester.errors import (
     TokenLoopError,
     UnreachableError,
 )
-from harvester.oai.client import PageResponse, read_ahead
+from harvester.oai.client import PageResponse
 from harvester.oai.page import FailedRecord, Page, Record
 from harvester.run import MemberRun
 
@@ -214,18 +213,16 @@ class ListHarvest:
 
     def _take_all(self, arguments: dict[str, str]) -> None:
         self.run.client.prefix = self.state.prefix
-        pages = self.run.client.iter_list(**arguments)
-        with closing(read_ahead(pages, self.run.context.stop)) as ahead:
-            for response in ahead:
-                self._take(response, fresh="resumptionToken" not in response.params)
-                if not response.reading.whole:
-                    raise MalformedResponseError(
-                        "the page is broken, and only some of its records are whole",
-                        url=response.answer.url,
-                        problem="broken-page",
-                    )
-                if response.page.next_token and self.run.stopped:
-                    raise IncompleteListError(STOPPED, problem="stopped")
+        for response in self.run.client.iter_list(**arguments):
+            self._take(response, fresh="resumptionToken" not in response.params)
+            if not response.reading.whole:
+                raise MalformedResponseError(
+                    "the page is broken, and only some of its records are whole",
+                    url=response.answer.url,
+                    problem="broken-page",
+                )
+            if response.page.next_token and self.run.stopped:
+                raise IncompleteListError(STOPPED, problem="stopped")
         if self.run.client.token_prefix:
             self.run.find("token-prefix", "yes", "a resumptionToken was refused until metadataPrefix stood beside it")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterator
-from queue import SimpleQueue
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sickle import Sickle
@@ -199,36 +197,3 @@ def _check_status(answer: Answer) -> None:
         )
     if answer.status >= 400:
         raise UnreachableError(f"the server answers HTTP {answer.status}", url=answer.url, problem="server-error")
-
-
-def read_ahead(pages: Iterator[Kept], stop: threading.Event) -> Generator[Kept, None, None]:
-    """The same pages, each asked for while the one before is being stored; not ahead once `stop` is set."""
-    wanted: SimpleQueue[bool] = SimpleQueue()
-    arrived: SimpleQueue[tuple[Kept | None, BaseException | None]] = SimpleQueue()
-
-    def fetch() -> None:
-        while wanted.get():
-            try:
-                arrived.put((next(pages, None), None))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other thread raises it
-                arrived.put((None, error))
-
-    fetching = threading.Thread(target=fetch, daemon=True)
-    fetching.start()
-    try:
-        wanted.put(True)
-        while True:
-            page, error = arrived.get()
-            if error is not None:
-                raise error
-            if page is None:
-                return
-            if ahead := not stop.is_set():
-                wanted.put(True)
-            yield page
-            if not ahead:
-                wanted.put(True)  # whoever goes on in spite of it gets the rest, never an end that is none
-    finally:
-        wanted.put(False)
-        if not stop.is_set():
-            fetching.join()  # a server is asked one thing at a time
