@@ -162,13 +162,10 @@ def pack_records(page: Page) -> tuple[PackedRecord, ...]:
     if compressor is None:
         # Level 3 takes a fifth longer for as many bytes: records are small.
         compressor = _local.compressor = zstandard.ZstdCompressor(level=1)
-    payloads = [record.metadata for record in chosen.values() if record.metadata is not None]
-    # All in one call: each by itself would let another thread run, and wait for it.
-    packed = iter(compressor.multi_compress_to_buffer(payloads, threads=0) if payloads else ())
-    return tuple(_pack(record, packed, compressor) for record in chosen.values())
+    return tuple(_pack(record, compressor) for record in chosen.values())
 
 
-def _pack(record: Record, packed: Iterator[Any], compressor: zstandard.ZstdCompressor) -> PackedRecord:
+def _pack(record: Record, compressor: zstandard.ZstdCompressor) -> PackedRecord:
     header = record.header
     return PackedRecord(
         identifier=header.identifier,
@@ -176,7 +173,7 @@ def _pack(record: Record, packed: Iterator[Any], compressor: zstandard.ZstdCompr
         deleted=header.deleted,
         hash=record.hash,
         set_specs="\n".join(header.set_specs),
-        xml=None if record.metadata is None else next(packed).tobytes(),
+        xml=None if record.metadata is None else compressor.compress(record.metadata),
         abouts=compressor.compress(ABOUT_SEPARATOR.join(record.abouts)) if record.abouts else None,
     )
 
