@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
 from harvester import reconcile_cli
 from harvester.cli import opened_catalogue, run_line, status_json, utc
-from harvester.errors import ConfigError
+from harvester.errors import ConfigError, UnreachableError
 
 if TYPE_CHECKING:
     from harvester.catalogue.members import Member
+
+# Looks at a repository and tells of it: the base URL that was found, and whether it can be harvested.
+Preview: TypeAlias = Callable[[str], tuple[str, bool]]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _CARE = (
@@ -67,6 +71,9 @@ for _command in (reconcile_cli.pending, reconcile_cli.approve, reconcile_cli.kee
     help="Metadata prefix, the preferred one first; may be repeated. Default: oai_dc.",
 )
 @click.option("--no-fulltext", is_flag=True, help="Never fetch this member's files.")
+@click.option(
+    "--check/--no-check", default=None, help="Look at the repository first and ask. Default: on a terminal, yes."
+)
 @_care_options
 def add(
     slug: str,
@@ -75,16 +82,28 @@ def add(
     sets: tuple[str, ...],
     prefixes: tuple[str, ...],
     no_fulltext: bool,
+    check: bool | None,
     **care: object,
 ) -> None:
     """Add the repository at BASE_URL to the network, under the short name SLUG.
 
     SLUG is part of public addresses: lower-case letters, digits and hyphens. BASE_URL is the address
     that answers `?verb=Identify`: usually .../cgi/oai2 (EPrints), .../server/oai/request or
-    .../oai/request (DSpace), .../index.php/index/oai (OJS), .../oai2.php (SLiMS).
+    .../oai/request (DSpace), .../index.php/index/oai (OJS), .../oai2.php (SLiMS). With a check, the address
+    of the site will do: the base URL is looked for, and what is good and what hurts is shown before anything
+    is stored.
     """
     from harvester.catalogue.members import Member, add_member
 
+    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    preview: Preview | None = click.get_current_context().find_root().obj
+    if preview is not None and (interactive if check is None else check):
+        found, usable = preview(base_url)
+        if interactive:
+            click.confirm("Add it?" if usable else "Add it all the same?", default=usable, abort=True, err=True)
+        elif not usable:
+            raise UnreachableError("nothing was stored; add it with --no-check, if it must be", url=base_url)
+        base_url = found or base_url
     member = _with_care(Member(slug, name or slug, base_url, prefixes or ("oai_dc",), sets, not no_fulltext), care)
     with opened_catalogue() as catalogue, catalogue.write() as connection:
         add_member(connection, member, catalogue.now())
@@ -123,6 +142,47 @@ def run(slug: str) -> None:
         now = catalogue.now()
         moment = ask_for_run(connection, get_member(connection, slug), now)
     click.echo(f"{slug} is due now" if moment <= now else f"{slug} is due at {utc(moment)}, when its window opens")
+
+
+@members.command()
+@click.argument("slug")
+@click.argument("name", required=False)
+@click.argument("value", required=False)
+@click.option("--forget", is_flag=True, help="Forget the quirk NAME; the harvester may find it again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per quirk.")
+def quirks(slug: str, name: str | None, value: str | None, forget: bool, as_json: bool) -> None:
+    """Show what a member's server does against the protocol, or set it.
+
+    The harvester finds most of it by itself and keeps the evidence; what you set, it leaves alone.
+
+    \b
+    lumbung members quirks undip                      what is known
+    lumbung members quirks undip granularity days     ask for dates in days
+    lumbung members quirks undip size ignore          completeListSize is not to be believed
+    lumbung members quirks undip granularity --forget
+    """
+    from harvester.catalogue.members import get_member
+    from harvester.catalogue.quirks import QUIRKS, Quirk, forget_quirk, get_quirks, put_quirk
+
+    if name and not forget and value is None:
+        raise ConfigError(f"give the quirk {name!r} a value, or --forget it; known: {', '.join(QUIRKS)}")
+    with opened_catalogue() as catalogue, catalogue.write() as connection:
+        member = get_member(connection, slug)
+        if name and forget:
+            if not forget_quirk(connection, member, name):
+                raise ConfigError(f"{slug} has no quirk {name!r}")
+        elif name:
+            quirk = Quirk(name, value or "", catalogue.now(), "set by the operator", "operator")
+            put_quirk(connection, member, quirk)
+        found = get_quirks(connection, member)
+    for each in found.values():
+        if as_json:
+            click.echo(json.dumps({"member": slug, **asdict(each), "found_at": utc(each.found_at)}, ensure_ascii=False))
+        else:
+            means = QUIRKS[each.name][0]
+            click.echo(f"{each.name:<14} {each.value:<10} {utc(each.found_at)}  {means} ({each.evidence})")
+    if not found and not as_json:
+        click.echo(f"{slug} has no quirks", err=True)
 
 
 @members.command("list")

@@ -68,7 +68,8 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("lumbung"), message="lumbung %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Log every step on stderr.")
-def lumbung(verbose: bool) -> None:
+@click.pass_context
+def lumbung(context: click.Context, verbose: bool) -> None:
     """Lumbung pools the repositories of a library network and makes them searchable.
 
     \b
@@ -84,6 +85,19 @@ def lumbung(verbose: bool) -> None:
     from harvester.logs import set_up_logging
 
     set_up_logging(verbose=verbose)
+    context.obj = _preview
+
+
+def _preview(url: str) -> tuple[str, bool]:
+    """What the check of a repository found is on stderr: its base URL, and whether it can be harvested."""
+    from harvester.settings import load_settings
+    from indexer.check import check_base_url, to_lines
+
+    settings = load_settings().model_copy(update={"allow_private": True})
+    report = check_base_url(url, settings, progress=lambda request: click.echo(request, err=True))
+    for line in to_lines(report):
+        click.echo(line, err=True)
+    return report.base_url if report.usable else "", report.usable
 
 
 def main() -> None:

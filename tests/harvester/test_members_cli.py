@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from fakes.provider import FakeProvider, FakeRecord, FakeRepository
 
-from harvester.errors import ConfigError
+from harvester.errors import ConfigError, UnreachableError
 from harvester.member_files import make_slug, read_members
 from web.cli import lumbung
 
@@ -182,3 +183,26 @@ def test_the_indonesian_base_urls_are_imported_in_a_minute_and_read_by_the_page(
     rows = run("status", "--json").splitlines()
     assert len(rows) == 15843
     assert json.loads(rows[0])["paused"] is True
+
+
+def test_a_repository_is_looked_at_before_it_joins_and_its_base_url_is_found(run: Run, provider: FakeProvider) -> None:
+    base_url = provider.serve(FakeRepository([FakeRecord("oai:x:1")]), "/cgi/oai2")
+    run("members", "add", "a", provider.base, "--check")
+    assert json.loads(run("members", "list", "--json"))["base_url"] == base_url
+    with pytest.raises(UnreachableError, match="nothing was stored"):
+        run("members", "add", "b", provider.base + "/nowhere/else", "--check", "--name", "B")
+    assert len(run("members", "list", "--json").splitlines()) == 1
+
+
+def test_a_quirk_is_set_shown_and_forgotten(run: Run) -> None:
+    run("members", "add", "a", "http://a.example/oai")
+    assert "no quirks" in run("members", "quirks", "a")
+    run("members", "quirks", "a", "granularity", "days")
+    told = json.loads(run("members", "quirks", "a", "--json"))
+    assert (told["name"], told["value"], told["set_by"]) == ("granularity", "days", "operator")
+    with pytest.raises(ConfigError, match="takes days or seconds"):
+        run("members", "quirks", "a", "granularity", "weeks")
+    with pytest.raises(ConfigError, match="no quirk 'speed'; known: granularity"):
+        run("members", "quirks", "a", "speed", "low")
+    run("members", "quirks", "a", "granularity", "--forget")
+    assert run("members", "quirks", "a", "--json") == ""
