@@ -1,6 +1,6 @@
 """One harvest in a process of its own: `python -m bench.harvester_process lumbung|sickle PORT MEMBERS PAGES FOLDER`.
 
-Prints one line of JSON: records received, seconds, seconds of processor time, peak of resident memory in MB.
+Prints one line of JSON: records received, seconds, seconds of processor time of this process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 import structlog
 from sickle import Sickle
 
-from bench.figures import peak_memory
 from bench.provider import base_url
 from harvester.archive import open_archive
 from harvester.catalogue import open_catalogue
@@ -67,7 +66,7 @@ def main(harvester: str, port: str, members: str, pages: str, folder: str) -> No
     worked = time.process_time()
     records, took = harvest_with_sickle(urls) if sickle else harvest_with_lumbung(urls, Path(folder))
     worked = time.process_time() - worked
-    print(json.dumps({"records": records, "seconds": took, "processor": worked, "memory": peak_memory()}))
+    print(json.dumps({"records": records, "seconds": took, "processor": worked}))
 
 
 if __name__ == "__main__":

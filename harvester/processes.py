@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import threading
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
+
+
+def share_memory() -> None:
+    """Threads to come take their memory from two common places, where each would keep some of its own.
+
+    With glibc alone; elsewhere nothing changes. A tenth of a harvest's memory.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def end_with_parent() -> None:

@@ -22,7 +22,7 @@ from harvester.catalogue.harvests import Run
 from harvester.catalogue.members import Member
 from harvester.errors import LumbungError
 from harvester.logs import set_up_logging
-from harvester.processes import end_with_parent
+from harvester.processes import end_with_parent, share_memory
 from harvester.run import HarvestContext, Progress
 from harvester.settings import Settings
 from harvester.turns import Turns
@@ -68,6 +68,7 @@ def harvest_members(
     Raises:
         LumbungError: an error of our own, after all others have ended.
     """
+    share_memory()
     with Turns(context) as turns:
         yield from _harvest_members(context, turns, members, full=full, at_once=at_once)
 
@@ -165,6 +166,7 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
     """The other process: threads, a catalogue and an archive of its own, and the same hosts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both of us; `stop` says what it means
     end_with_parent()
+    share_memory()
     set_up_logging(verbose=share.verbose)
     sending = threading.Lock()
 
