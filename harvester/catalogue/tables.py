@@ -161,6 +161,32 @@ vanished = Table(
     Column("kept_at", BigInteger),
 )
 
+# The landing link of each record: when it is checked again, and how it answered.
+links = Table(
+    "links",
+    metadata,
+    Column("record_id", ForeignKey("records.id"), primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("url", Text),  # as checked; None: not yet, or there is none
+    Column("checked_at", BigInteger),
+    Column("next_check", BigInteger, nullable=False),
+    Column("strikes", SmallInteger, nullable=False),  # days in a row without an answer, three at most: dead
+    Column("reason", String(16)),  # of the newest strike
+    Column("since", BigInteger),  # the first strike
+    Column("turned_at", BigInteger),  # when it was found dead, or to live again
+    Index(None, "member_id", "next_check"),
+    Index(None, "member_id", "strikes"),
+)
+
+# The newest daily count of each member's links.
+link_reports = Table(
+    "link_reports",
+    metadata,
+    Column("member_id", ForeignKey("members.id"), primary_key=True),
+    Column("made_at", BigInteger, nullable=False),
+    *(Column(count, Integer, nullable=False) for count in ("alive", "dead", "newly_dead", "recovered")),
+)
+
 harvests = Table(
     "harvests",
     metadata,

@@ -121,3 +121,28 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("record_id", "prefix", name=op.f("pk_vanished")),
     )
     op.create_index(op.f("ix_vanished_member_id"), "vanished", ["member_id"])
+    op.create_table(
+        "links",
+        sa.Column("record_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("member_id", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text()),
+        sa.Column("checked_at", sa.BigInteger()),
+        sa.Column("next_check", sa.BigInteger(), nullable=False),
+        sa.Column("strikes", sa.SmallInteger(), nullable=False),
+        sa.Column("reason", sa.String(16)),
+        sa.Column("since", sa.BigInteger()),
+        sa.Column("turned_at", sa.BigInteger()),
+        sa.ForeignKeyConstraint(["member_id"], ["members.id"], name=op.f("fk_links_member_id")),
+        sa.ForeignKeyConstraint(["record_id"], ["records.id"], name=op.f("fk_links_record_id")),
+        sa.PrimaryKeyConstraint("record_id", name=op.f("pk_links")),
+    )
+    for other in ("next_check", "strikes"):
+        op.create_index(op.f(f"ix_links_member_id_{other}"), "links", ["member_id", other])
+    op.create_table(
+        "link_reports",
+        sa.Column("member_id", sa.Integer(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        *(sa.Column(count, sa.Integer(), nullable=False) for count in ("alive", "dead", "newly_dead", "recovered")),
+        sa.ForeignKeyConstraint(["member_id"], ["members.id"], name=op.f("fk_link_reports_member_id")),
+        sa.PrimaryKeyConstraint("member_id", name=op.f("pk_link_reports")),
+    )
