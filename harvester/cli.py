@@ -42,7 +42,10 @@ def opened_catalogue() -> Iterator[Catalogue]:
 @click.option(
     "--at-once", default=16, show_default=True, type=click.IntRange(1, 256), help="Hosts harvested side by side."
 )
-def harvest(slugs: tuple[str, ...], full: bool, as_json: bool, at_once: int) -> None:
+@click.option(
+    "--dry-run", "trial", type=click.IntRange(1), metavar="N", help="Only show what the next N records would do."
+)
+def harvest(slugs: tuple[str, ...], full: bool, as_json: bool, at_once: int, trial: int | None) -> None:
     """Harvest the members named, or all, now.
 
     Each is asked for what changed since its last complete harvest; a harvest that was stopped or killed
@@ -50,11 +53,35 @@ def harvest(slugs: tuple[str, ...], full: bool, as_json: bool, at_once: int) -> 
     status: 0 all complete, 1 a member failed or is incomplete, 2 wrong settings. Ctrl-C stops at the next
     page; a second Ctrl-C at once, with exit status 130.
     """
+    if trial:
+        _try_out(slugs, trial, as_json=as_json)
+        return
     try:
         ok = harvest_now(slugs, full=full, as_json=as_json, at_once=at_once)
     except click.Abort:
         ok = False
     sys.exit(0 if ok else 1)
+
+
+def _try_out(slugs: tuple[str, ...], count: int, *, as_json: bool) -> None:
+    from harvester.catalogue.members import get_member
+    from harvester.trial import iter_trial
+
+    if not slugs:
+        raise ConfigError("name the members to try: `lumbung harvest --dry-run 10 SLUG`")
+    settings = load_settings()
+    with opened_catalogue() as catalogue:
+        for slug in slugs:
+            with catalogue.read() as connection:
+                member = get_member(connection, slug)
+            for one in iter_trial(settings, catalogue, member, count):
+                header = one.record.header
+                if as_json:
+                    told: dict[str, object] = {"member": slug, "prefix": one.prefix, "identifier": header.identifier}
+                    told |= {"datestamp": header.datestamp, "deleted": header.deleted, "becomes": one.becomes}
+                    click.echo(json.dumps(told, ensure_ascii=False))
+                else:
+                    click.echo(f"{slug:<24} {one.becomes:<10} {header.datestamp:<20} {header.identifier}")
 
 
 def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: bool = False, at_once: int = 16) -> bool:

@@ -1,4 +1,4 @@
-"""The closed list of what can be wrong with a member's harvest; the site holds cause and fix of each in two languages."""
+"""The closed list of what can be wrong with a member's harvest; the site tells cause and fix of each."""
 
 from __future__ import annotations
 

@@ -39,9 +39,10 @@ class Turn:
     owner: str
     closes: int | None = None
     stop: threading.Event = field(default_factory=threading.Event)
-    ending: Literal["", "stopped", "closed", "lost"] = ""
+    ending: Literal["", "stopped", "closed", "paused", "lost"] = ""
+    member: Member | None = None  # who is asked now
 
-    def end(self, why: Literal["stopped", "closed", "lost"]) -> None:
+    def end(self, why: Literal["stopped", "closed", "paused", "lost"]) -> None:
         """The harvest is asked to end at its next page."""
         self.ending = why
         self.stop.set()
@@ -135,6 +136,7 @@ class Turns:
         Raises:
             CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own.
         """
+        turn.member = member
         try:
             run = harvest_member(self._context_of(turn), member, full=full)
         except Exception as error:
@@ -175,7 +177,7 @@ class Turns:
             set_next_run(connection, member, next_run)
             run = replace(run, error=f"its window {member.care.window} has closed; goes on at {_time(next_run)}")
             connection.execute(update(harvests).where(harvests.c.id == run.id).values(error=run.error))
-        elif turn.ending == "stopped":
+        elif turn.ending in {"stopped", "paused"}:
             return run  # it stays due
         else:
             next_run = leases.settle_failure(connection, member, now)
@@ -239,6 +241,9 @@ class Turns:
             for turn in turns:
                 if not self._is_ours(connection, turn, now):
                     turn.end("lost")
+                elif turn.member and not turn.member.care.paused and get_present(connection, turn.member).care.paused:
+                    self._log.info("the member was paused", member=turn.member.slug)
+                    turn.end("paused")
             for renew in renewals:
                 renew(connection, now)
 

@@ -72,6 +72,13 @@ def own_lists(connection: Connection, member: Member, harvest_id: int, *, full: 
         connection.execute(update(lists).where(*this).values(harvest_id=harvest_id))
 
 
+def find_watermark(connection: Connection, member: Member, prefix: str, set_spec: str) -> str | None:
+    """The `from` of the next pass of this list; None for everything."""
+    this = (lists.c.member_id == member.id, lists.c.prefix == prefix, lists.c.set_spec == set_spec)
+    row = connection.execute(select(lists.c.watermark).where(*this, lists.c.base_url == member.base_url)).one_or_none()
+    return row.watermark if row else None
+
+
 def get_lists(connection: Connection, harvest_id: int) -> tuple[ListState, ...]:
     """The lists that this run owns."""
     rows = connection.execute(select(lists).where(lists.c.harvest_id == harvest_id).order_by(lists.c.id))

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -350,3 +351,19 @@ def test_a_second_signal_ends_the_program_at_once(
         program.send_signal(number)
         out, err = program.communicate(timeout=30)
     assert (program.returncode, out, err.strip()) == (130, "", "stopped")
+
+
+def test_a_dry_run_shows_what_would_come_and_stores_nothing(
+    lumbung: Lumbung, provider: FakeProvider, repository: FakeRepository
+) -> None:
+    lumbung("members", "add", "a", provider.base + "/oai")
+    shown = lumbung("harvest", "a", "--dry-run", "3", "--json").json
+    assert [each["becomes"] for each in shown] == ["added"] * 3
+    assert lumbung("records", "--json").json == []
+    lumbung("harvest", "a")
+    newer = "2030-01-01T00:00:00Z"
+    first, second, *_ = repository.records.values()
+    repository.put(replace(first, title="New", datestamp=newer), replace(second, datestamp=newer, deleted_in=("oai_dc",)))
+    shown = lumbung("harvest", "a", "--dry-run", "9", "--json").json
+    assert [each["becomes"] for each in shown] == ["changed", "deleted"]
+    assert lumbung("harvest", "--dry-run", "9").code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -231,6 +232,28 @@ def test_a_stop_ends_harvests_at_the_page_and_they_stay_due(network: Network) ->
     network.work()
     assert repository.requests[4].resumes
     assert sum(run.records for run in network.runs("a")) == 12
+
+
+def test_a_member_that_is_paused_meanwhile_ends_at_the_page(network: Network) -> None:
+    repository = network.add("a")
+    logs: list[dict[str, object]] = []
+
+    def pause(request: Request) -> None:
+        if request.number == 3:
+            with network.catalogue.write() as connection:
+                connection.execute(update(members).values(paused=True))
+            network.clock += 30
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and not any("paused" in str(log["event"]) for log in logs):
+                time.sleep(0.01)  # the keeper looks once a second
+
+    repository.on_request = pause
+    with capture_logs() as captured:
+        logs = captured  # type: ignore[assignment]  # what structlog gives
+        network.work()
+    (run,) = network.runs("a")
+    assert (run.outcome, run.records, len(repository.requests)) == ("incomplete", 10, 3)
+    assert network.free()
 
 
 def test_what_the_operator_changed_meanwhile_counts_for_the_next_run(network: Network) -> None:
