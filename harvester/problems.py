@@ -45,6 +45,8 @@ CODES = frozenset(
         # Deletions.
         "vanished",
         "big-drop",
+        # Links of records, which are no part of a harvest.
+        "dead-link",
     }
 )
 

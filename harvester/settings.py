@@ -54,6 +54,9 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="minutes, a week at most; a harvest with no progress for so long has failed",
     )
+    link_days: int = Field(
+        90, ge=0, le=3650, description="days after which the link of a record is checked again; 0: never"
+    )
     allow_private: bool = Field(
         False,
         description="links found in records may lead to private and loopback addresses; development only",
@@ -184,7 +187,11 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigError(f"{SETTINGS_FILE} cannot be read: {error}") from error
 
 
-_AT_MOST = {"max_wait": "seconds above 0, 86400", "stall_minutes": "minutes above 0, 10080"}
+_AT_MOST = {
+    "max_wait": "seconds above 0, 86400",
+    "stall_minutes": "minutes above 0, 10080",
+    "link_days": "days, 0 to 3650",
+}
 # What a value must be, by the kind of pydantic's error; our own validators say it themselves.
 _MUST_BE = {
     "bool": "must be true or false",

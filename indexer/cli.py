@@ -80,6 +80,51 @@ def records(slugs: tuple[str, ...], *, as_json: bool) -> None:
                 click.echo(f"{record.id}  {record.member:<20}  {year}  {title}")
 
 
+@click.command()
+@click.argument("slugs", metavar="[SLUG]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per member that had links to check.")
+def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
+    """Check now the landing links that are due, of all members or of those named.
+
+    The worker does this by itself, each link every LUMBUNG_LINK_DAYS. A link that did not answer on three days is dead
+    until it answers. Paused members and those whose window is closed are left out; a host is asked slowly, and as its
+    robots.txt allows. Ctrl-C stops after the links that are asked just now.
+    """
+    from dataclasses import asdict
+
+    from harvester.archive import open_archive
+    from harvester.catalogue.links import count_due
+    from harvester.catalogue.members import get_member, list_members
+    from harvester.cli import graceful_stop, opened_catalogue
+    from harvester.errors import ConfigError
+    from harvester.run import HarvestContext
+    from harvester.settings import load_settings
+    from indexer.links import Check, LinkChecker, count_checks
+
+    settings = load_settings()
+    if not settings.link_days:
+        raise ConfigError("LUMBUNG_LINK_DAYS is 0: links are never checked")
+    checks: list[Check] = []
+    with opened_catalogue() as catalogue, graceful_stop() as stop, _progress("checking links") as progress:
+        with catalogue.read() as connection:
+            chosen = [get_member(connection, slug) for slug in dict.fromkeys(slugs)] or list_members(connection)
+            total = sum(count_due(connection, member, catalogue.now()) for member in chosen)
+
+        def tell(check: Check) -> None:
+            checks.append(check)
+            progress(len(checks), total)
+
+        context, checker = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop), LinkChecker()
+        while checker.check_due(context, slugs, tell) and not stop.is_set():
+            pass
+    for counts in count_checks(checks):
+        named = asdict(counts)
+        line = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in named.items() if name != "member")
+        click.echo(json.dumps(named) if as_json else f"{counts.member:<24} {line}")
+    if not checks:
+        click.echo("no link is due" if not total else f"{total} links are due, none could be asked now", err=True)
+
+
 @click.command("check")
 @click.argument("url", metavar="BASE_URL")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")

@@ -263,6 +263,18 @@ FIXES: dict[str, Explanation] = {
         ),
         "deletion",
     ),
+    "dead-link": Explanation(
+        _l("Links that lead nowhere"),
+        _l(
+            "The address of a record’s own page did not answer on three days. Readers are told so beside the link; "
+            "one answer, and it counts as mended."
+        ),
+        _l(
+            "Open the address in a browser that is not logged in. If the page has moved, let the old address lead to "
+            "the new one, or put the new one into the record; if the record is gone, delete it."
+        ),
+        "links",
+    ),
 }
 
 _SIGNS = (

@@ -6,18 +6,13 @@ from urllib.parse import urlsplit
 
 from flask import request
 
+from harvester.visit import is_web_address
 from web.tiers import get_tiers
 
 
 def safe_url(url: str | None) -> str | None:
     """The address if it leads to a web page, else None: a record's link is a stranger's."""
-    if not url or not url.isprintable() or " " in url:
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return url if parts.scheme in {"http", "https"} and parts.hostname else None
+    return url if url and is_web_address(url) else None
 
 
 def full_url(path: str) -> str:

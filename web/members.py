@@ -30,7 +30,7 @@ blueprint = Blueprint("members", __name__, url_prefix="/members")
 
 _AT_ONCE = 100
 _PROBLEMS = 20
-_MOMENTS = ("started_at", "finished_at", "heartbeat", "found_at", "missed_at", "due_at", "kept_at")
+_MOMENTS = ("started_at", "finished_at", "heartbeat", "found_at", "missed_at", "due_at", "kept_at", "made_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,7 @@ def status_of(report: MemberReport, problems: Sequence[FoundProblem]) -> dict[st
         "findings": [_finding(group, platform) for group in report.problems],
         "problems": [_plain(asdict(problem)) for problem in problems],
         "quirks": [_plain(asdict(quirk)) for quirk in report.quirks],
+        "links": _plain(asdict(report.links)) if report.links else None,
         "vanished": {"count": report.missing_count, "first": [_plain(asdict(one)) for one in report.missing]},
     }
 

@@ -137,4 +137,22 @@ PLACES: dict[str, dict[str, Any]] = {
             "SLiMS announces no deletions; this comparison is how we learn of them. Write to us when you delete many."
         ),
     },
+    "links": {
+        "eprints": _l(
+            "host, securehost and http_root in archives/REPOSITORY/cfg/cfg.d/10_core.pl make the addresses; after a "
+            "change bin/generate_apacheconf and bin/generate_abstracts REPOSITORY."
+        ),
+        "dspace": _l(
+            "dspace.ui.url, handle.prefix and handle.canonical.prefix in config/local.cfg make the addresses, and the "
+            "handle server must run (bin/start-handle-server); then [dspace]/bin/dspace oai import -c."
+        ),
+        "ojs": _l(
+            "base_url and restful_urls under [general] in config.inc.php make the addresses; an article opens only if "
+            "it is published in a published issue."
+        ),
+        "slims": _l(
+            "$sysconf['baseurl'] in sysconfig.inc.php makes the addresses; a title opens only if Hide in OPAC is off "
+            "in Bibliography → Bibliographic List."
+        ),
+    },
 }

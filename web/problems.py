@@ -10,6 +10,7 @@ from flask import Blueprint, Response, render_template, request
 
 from harvester.catalogue import Catalogue
 from harvester.catalogue.findings import FoundProblem, count_found_problems, list_found_problems
+from harvester.catalogue.links import DeadLink, list_dead
 from harvester.datestamps import format_datestamp, from_epoch
 from web.fixes import explain
 from web.members import read_report
@@ -53,22 +54,35 @@ def problems_csv(slug: str) -> Response:
 
 
 def iter_csv(catalogue: Catalogue, member_id: int) -> Iterator[str]:
-    """The rows of the table in pieces, the column names first."""
+    """The rows of the table in pieces: the column names, the problems of runs, the dead links."""
     yield _rows([_COLUMNS])
     before: int | None = None
     while True:
         with catalogue.read() as connection:
             found = list_found_problems(connection, member_id, _STREAMED, before)
         if not found:
-            return
+            break
         yield _rows([_row(problem) for problem in found])
         before = found[-1].id
+    last: int | None = None
+    while True:
+        with catalogue.read() as connection:
+            dead = list_dead(connection, member_id, _STREAMED, last)
+        if not dead:
+            return
+        yield _rows([_link_row(link) for link in dead])
+        last = dead[-1].record_id
 
 
 def _row(problem: FoundProblem) -> tuple[str, ...]:
     when = format_datestamp(from_epoch(problem.found_at))
     texts = (problem.code, problem.cause, problem.identifier, problem.url or "")
     return (str(problem.run), when, *map(_harmless, texts), "open" if problem.stands else "mended")
+
+
+def _link_row(link: DeadLink) -> tuple[str, ...]:
+    when = format_datestamp(from_epoch(link.checked_at))
+    return ("", when, "dead-link", *map(_harmless, (link.cause, link.identifier, link.url)), "open")
 
 
 def _harmless(text: str) -> str:

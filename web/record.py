@@ -8,6 +8,7 @@ from flask import Blueprint, Response, abort, make_response, redirect, render_te
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
+from harvester.catalogue.links import find_dead
 from harvester.catalogue.overview import find_names
 from harvester.catalogue.records import CataloguedRecord, find_record, get_works, public_ids
 from harvester.catalogue.tables import members
@@ -33,11 +34,13 @@ _ALSO = {"application/json": "json", "text/x-bibtex": "bib", "text/xml": "xml"}
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record of the work with the member that holds it. `url` leads to the member's own page, if anywhere."""
+    """A record of the work with the member that holds it. `url` leads to the member's own page, if anywhere; it did not
+    answer since `dead_since`, or does as far as is known."""
 
     record: CataloguedRecord
     member: str
     url: str | None
+    dead_since: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,13 @@ def view_record(tiers: Tiers, record: CataloguedRecord) -> RecordView:
         siblings = [other for other in get_works(connection, [record.work]) if other.id != record.id]
         work = public_ids(connection, [record.work]).get(record.work, record.id)
         names = find_names(connection, {one.member for one in (record, *siblings)})
+        dead = find_dead(connection, [one.number for one in (record, *siblings)])
     description = describe(record, this_year=this_year)
 
     def held(one: CataloguedRecord, described: Description) -> Held:
-        return Held(one, names.get(one.member, one.member), safe_url(described.landing_page))
+        link = dead.get(one.number)
+        since = link.since if link and link.url == described.landing_page else None
+        return Held(one, names.get(one.member, one.member), safe_url(described.landing_page), since)
 
     others = tuple(held(other, describe(other, this_year=this_year)) for other in siblings)
     return RecordView(record, description, held(record, description), others, work)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from harvester.run import HarvestContext
 
 _JOB_SECONDS = 60
+_LINK_SECONDS = 300
+_REPORT_SECONDS = 86_400
 
 
 @click.command()
@@ -20,7 +22,7 @@ _JOB_SECONDS = 60
 @click.option("--once", is_flag=True, help="End when nobody is due any more.")
 @click.option("--quiet", is_flag=True, help="Log warnings only.")
 def work(at_once: int, *, once: bool, quiet: bool) -> None:
-    """Harvest the members as they are due, index what came, and send mails, until Ctrl-C or SIGTERM.
+    """Harvest the members as they are due, index what came, check links and send mails, until Ctrl-C or SIGTERM.
 
     Each member has its rule and its window (`lumbung members set`); each harvest is logged on stderr with
     the window it was begun in. Several workers may run side by side. A stop is at the next page, with exit
@@ -33,10 +35,19 @@ def work(at_once: int, *, once: bool, quiet: bool) -> None:
     from harvester.settings import load_settings
     from harvester.worker import Job
     from harvester.worker import work as work_on
+    from indexer.links import LinkChecker, report_links
 
     set_up_logging(verbose=not quiet)
     settings = load_settings()
-    jobs = (Job("index", _JOB_SECONDS, _index), Job("mail", _JOB_SECONDS, _mail))
+    jobs = [Job("index", _JOB_SECONDS, _index), Job("mail", _JOB_SECONDS, _mail)]
+    if settings.link_days:
+        checker = LinkChecker()
+
+        def check_links(context: HarvestContext) -> None:
+            checker.check_due(context)
+
+        jobs.append(Job("links", _LINK_SECONDS, check_links))
+        jobs.append(Job("link-report", _REPORT_SECONDS, report_links))
     with opened_catalogue() as catalogue, graceful_stop() as stop:
         context = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)

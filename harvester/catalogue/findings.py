@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, case, cast, exists, func, or_, select
 
 from harvester.catalogue.harvests import SUCCESSES, Run
+from harvester.catalogue.links import LinkReport, count_dead, find_link_report, list_dead
 from harvester.catalogue.tables import (
     forms,
     harvests,
@@ -93,7 +94,7 @@ class MemberReport:
     """A registered member as its manager sees it.
 
     `running` is the run that has not ended; `runs` are newest first, `missing` the first of `missing_count`
-    that nobody kept, soonest due first. Times in seconds since 1970.
+    that nobody kept, soonest due first; `links` is the newest daily report of them. Times in seconds since 1970.
     """
 
     id: int
@@ -121,6 +122,7 @@ class MemberReport:
     quirks: tuple[FoundQuirk, ...]
     missing: tuple[Missing, ...]
     missing_count: int
+    links: LinkReport | None
 
 
 _OF_THE_ROW = (
@@ -151,10 +153,11 @@ def find_report(connection: Connection, slug: str, limit: int = RUNS) -> MemberR
         last_attempt=next((run for run in runs if run.kind == "harvest"), None),
         last_success=to_run(success) if success else None,
         runs=runs,
-        problems=list_groups(connection, row.id),
+        problems=(*list_groups(connection, row.id), *_group_dead_links(connection, row.id)),
         quirks=_values(FoundQuirk, connection, select(quirks).where(of_member).order_by(quirks.c.found_at.desc())),
         missing=missing,
         missing_count=missing_count,
+        links=find_link_report(connection, row.id),
     )
 
 
@@ -191,6 +194,14 @@ def list_groups(connection: Connection, member_id: int, harvest_id: int | None =
         for row in rows
         if row.place == 1
     )
+
+
+def _group_dead_links(connection: Connection, member_id: int) -> tuple[ProblemGroup, ...]:
+    some = list_dead(connection, member_id, _EXAMPLES)
+    if not some:
+        return ()
+    identifiers = tuple(link.identifier for link in some)
+    return (ProblemGroup("dead-link", count_dead(connection, member_id), some[0].cause, identifiers),)
 
 
 def list_found_problems(

@@ -158,7 +158,7 @@ class Transport:
         finally:
             self._rested_at = time.monotonic() + self._delay
         body = _unpack(packed, response.url) if _is_packed(packed, response) else packed
-        retry_after = _retry_after(response.headers.get("Retry-After"))
+        retry_after = parse_retry_after(response.headers.get("Retry-After"))
         return Answer(response.url, response.status_code, body, fetched_at, retry_after, bool(response.history))
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
@@ -196,7 +196,7 @@ def _too_big(url: str) -> UnreachableError:
     return UnreachableError(f"the answer is larger than {MAX_PAGE_BYTES // 2**20} MB", url=url)
 
 
-def _retry_after(value: str | None) -> float | None:
+def parse_retry_after(value: str | None) -> float | None:
     """Seconds from either form of the header; None where it is absent or unreadable."""
     if not value:
         return None

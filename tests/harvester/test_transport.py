@@ -327,5 +327,5 @@ def test_no_tls_where_tls_is_expected_is_said_so(provider: FakeProvider, make_tr
 
 @given(st.text(max_size=40) | st.from_regex(r"\w{3}, \d{1,2} \w{3} \d{1,20} \d\d:\d\d:\d\d ([+-]\d{4,9}|GMT)"))
 def test_any_retry_after_is_seconds_or_unknown(value: str) -> None:
-    seconds = module._retry_after(value)
+    seconds = module.parse_retry_after(value)
     assert seconds is None or seconds >= 0
