@@ -31,8 +31,8 @@ from harvester.errors import (
     TokenLoopError,
     UnreachableError,
 )
-from harvester.listing import STOPPED, TELLING, ListHarvest, Proof
-from harvester.run import HarvestContext, MemberRun, Progress
+from harvester.listing import TELLING, ListHarvest, Proof
+from harvester.run import STOPPED, HarvestContext, MemberRun, Progress
 
 # Earlier than any repository; many state the year 1 or 1970.
 _FIRST_REPOSITORIES = datetime(1990, 1, 1, tzinfo=UTC)

@@ -1,8 +1,8 @@
 """One list of a member, harvested until it is proved complete, in one piece where it can be had so.
 
-A list that breaks off goes on where it was, starts again, or is halved by dates until its parts can be had;
-around a part that stays broken, its identifiers are listed and its records asked for one by one. A list is
-complete only if each page was OAI-PMH, its end was marked, and no fewer records came than the server
+A list whose token is refused goes on behind the newest datestamp, starts again, or is halved by dates until its
+parts can be had. Around a page that stays broken, identifiers are listed and records asked for one by one. A list
+is complete only if each page was OAI-PMH, its end was marked, and no fewer records came than the server ever
 promised. Spec: 3.5, [harv 3], [harv 6.2].
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
+from harvester.alone import fetch_alone, is_alive
 from harvester.catalogue.commit import Fetched
 from harvester.catalogue.lists import (
     ListState,
@@ -26,7 +28,6 @@ from harvester.datestamps import (
     SECONDS,
     Granularity,
     format_datestamp,
-    from_epoch,
     next_from,
     parse_datestamp,
     response_moment,
@@ -42,27 +43,28 @@ from harvester.errors import (
     UnreachableError,
 )
 from harvester.oai.client import PageResponse
-from harvester.oai.page import FailedRecord, Page, Record
-from harvester.run import MemberRun
+from harvester.oai.page import Page
+from harvester.observations import leave_out_others, look_at_clock, look_at_dates
+from harvester.run import STOPPED, MemberRun
+from harvester.shown import Shown
 
-STOPPED = "stopped by the operator; the next harvest goes on from here"
 # So many records of which none can be used say that something is wrong with the whole; a few are just bad ones.
 TELLING = 20
 # A refused token is met by starting again so often, then by smaller lists.
 _RESTARTS = 2
-# Windows in a row that gave nothing: the trouble is not one record's.
-_MAX_IDLE = 14
-_MAX_IDLE_AT_FIRST = 3
+# Windows in a row that came to nothing: the trouble is not one record's.
+_MAX_IDLE = 10
 # A server that always promises more than it has would be halved for ever.
 _MAX_SHORT = 8
-_MAX_ALONE = 1000  # records of one window that are asked for one by one
-_MAX_SEEN = 20_000
-_SMALL = timedelta(days=1)
-_SKEW = timedelta(minutes=5)
+# Records that are asked for one by one: in a window that can be made smaller, and in the smallest.
+_FEW = 20
+_MANY = 1000
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _FIRST_DAY = datetime(2, 1, 1, tzinfo=UTC)
+# Ends after which the next run goes on where this one was.
+_GOES_ON = frozenset({"stopped", "token-refused"})
 # Answers that say nothing about what was asked for.
-_NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
+_NOT_NOW = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,20 @@ class ListHarvest:
         self.state = state
         self._granularity = granularity
         self._earliest = earliest
-        self._in_order = True  # so that a list may go on behind the newest datestamp
-        self._promised: int | None = None  # records of the whole list, as this run was told
+        self._resumed = state.parts
         self._usable = state.pass_received > 0
-        self._idle = 0
-        self._short = 0
-        self._seen: set[str] = set()  # in the present window
-        self._given_up: list[Window] = []
+        self._done = False
+        self._shown = Shown()
+        # In the present window: the oldest and the newest datestamp; all that came, and the most that was stated.
+        self._stamps: tuple[str, str] | None = None
+        self._rows, self._most = state.pass_received, 0
+        self._promised: int | None = None  # records of the whole list, as this run was told at the most
+        self._leaps: bool | None = False  # whether it went on behind a datestamp; None: that lost records
+        self._stale = False  # whether the token is an earlier run's, and nothing came of it yet
+        self._new_form = ""  # why dates are asked for in another form, until that was of use
+        self._idle = self._short = 0
+        self._first: MemberError | None = None  # of the trouble that is being met
+        self._given_up: set[Window] = set()
 
     def harvest(self) -> Proof:
         """The list is proved complete, and it is for the caller to say so in the catalogue.
@@ -105,22 +114,31 @@ class ListHarvest:
         """
         if self.state.token is None and self.state.parts is None:
             self._begin(afresh=self.state.pass_started is not None)
-        first: MemberError | None = None
-        while True:
-            try:
-                if self._walk():
-                    break
-            except (TokenLoopError, IncompleteListError) as error:
-                if error.problem != "stopped":
-                    self.run.fail(error)
-                    self._begin()
-                raise
-            except (MalformedResponseError, UnreachableError, ProtocolError) as error:
-                first = first or error
-                silent = isinstance(error, UnreachableError) and error.problem != "server-error"
-                if silent or not self._put_off():
-                    raise first from None
+        try:
+            while not self._done:
+                self._check_stop()
+                if self._first and self._window in self._given_up:
+                    self._fail(self._first)
+                try:
+                    self._walk()
+                    self._prove()
+                except ProtocolError as error:
+                    self._meet_error(error)
+                except (MalformedResponseError, UnreachableError) as error:
+                    self._meet_damage(error)
+                except RefusedError as error:
+                    self.run.record(error, self.state.id)
+                    raise
+        except (TokenLoopError, IncompleteListError) as error:
+            if error.problem not in _GOES_ON:
+                self.run.fail(error)
+                self._begin()
+            raise
         return self._conclude()
+
+    def _check_stop(self) -> None:
+        if self.run.stopped:
+            raise IncompleteListError(STOPPED, problem="stopped")
 
     # What is asked for.
 
@@ -128,6 +146,16 @@ class ListHarvest:
     def _window(self) -> Window:
         parts = self.state.parts
         return parts.left[0] if parts else (self.state.pass_from, None)
+
+    @property
+    def _is_whole(self) -> bool:
+        return self._window == (self.state.pass_from, None)
+
+    @property
+    def _parts(self) -> Parts:
+        parts = self.state.parts or Parts((self._window,))
+        sizes = [parts.size, self.state.pass_size if self._is_whole else None]
+        return replace(parts, size=max((size for size in sizes if size is not None), default=None))
 
     def _arguments(self) -> dict[str, str]:
         arguments = {"metadataPrefix": self.state.prefix}
@@ -155,7 +183,8 @@ class ListHarvest:
             start_pass(connection, self.run.id, self.state.id, from_)
         self._reload()
 
-    def _start_window(self, parts: Parts | None, restarts: int = 0) -> None:
+    def _start_window(self, parts: Parts | None, restarts: int | None = None) -> None:
+        restarts = self.state.restarts if restarts is None else restarts
         with self.run.catalogue.write() as connection:
             start_window(connection, self.run.id, self.state.id, parts, self.state.pass_started, restarts)
         self._reload()
@@ -163,7 +192,9 @@ class ListHarvest:
     def _reload(self) -> None:
         with self.run.catalogue.read() as connection:
             self.state = get_list(connection, self.state.id)
-        self._seen.clear()
+        self._shown.begin_window()
+        self._stamps = None
+        self._rows, self._most = self.state.pass_received, 0
 
     def _conclude(self) -> Proof:
         started = parse_datestamp(self.state.pass_started or "")
@@ -175,85 +206,68 @@ class ListHarvest:
 
     # One window.
 
-    def _walk(self) -> bool:
-        """What came of the present window is stored; True where the list has ended with it, complete."""
-        token, pages = self.state.token, self.run.pages
+    def _walk(self) -> None:
+        """What came of the present window is stored, and it has come to its end."""
+        token = self.state.token
+        self._stale = token is not None
+        self.run.client.prefix = self.state.prefix
         arguments = {"resumptionToken": token} if token else self._arguments()
         try:
-            self._take_all(arguments)
+            for response in self.run.client.iter_list(**arguments):
+                self._take(response)
+                if response.page.next_token:
+                    self._check_stop()
         except ProtocolError as error:
-            if error.code == "noRecordsMatch":  # also the end of some lists: MLA Commons, Zenodo
-                self._take_nothing(error)
-            elif error.code == "badArgument" and not token and self._other_granularity(arguments):
-                return False
-            elif error.code == "badResumptionToken" or (token and self.run.pages == pages):
-                self.run.record(error, self.state.id)
-                self._go_on(error, stale=bool(token) and self.run.pages == pages)
-                return False
-            else:
-                self.run.record(error, self.state.id)
-                self.run.fail(error)
+            if error.code != "noRecordsMatch":  # also the end of some lists: MLA Commons, Zenodo
                 raise
-        except RefusedError as error:
-            self.run.record(error, self.state.id)
-            raise
-        except (MalformedResponseError, UnreachableError) as error:
-            if isinstance(error, UnreachableError) and error.problem != "server-error":
-                raise
-            self.run.record(error, self.state.id)
-            if self.run.kept and self.run.kept.status in _NOT_NOW:
-                raise
-            if token and self.run.pages == pages:
-                # Not every server has a proper word for a token that it has forgotten.
-                self._go_on(error, stale=False)
-                return False
-            self.run.fail(error)
-            return self._get_around(error)
-        return self._prove()
-
-    def _take_all(self, arguments: dict[str, str]) -> None:
-        self.run.client.prefix = self.state.prefix
-        for response in self.run.client.iter_list(**arguments):
-            self._take(response, fresh="resumptionToken" not in response.params)
-            if not response.reading.whole:
-                raise MalformedResponseError(
-                    "the page is broken, and only some of its records are whole",
-                    url=response.answer.url,
-                    problem="broken-page",
-                )
-            if response.page.next_token and self.run.stopped:
-                raise IncompleteListError(STOPPED, problem="stopped")
+            self._take_nothing(error)
         if self.run.client.token_prefix:
             self.run.find("token-prefix", "yes", "a resumptionToken was refused until metadataPrefix stood beside it")
 
-    def _take(self, response: PageResponse[Fetched], *, fresh: bool) -> None:
-        reading = response.reading
-        page = self._of_the_set(reading.page, fresh=fresh)
+    def _take(self, response: PageResponse[Fetched]) -> None:
+        reading, kept, run = response.reading, response.kept, self.run
+        fresh = "resumptionToken" not in response.params
+        page = leave_out_others(run, reading.page, self.state.set_spec, fresh=fresh)
         if reading.repairs:
             what = ", ".join(reading.repairs)
-            self.run.find("repaired", what, response.answer.url)
-            self.run.note("repaired-xml", f"pages are not clean XML and were mended: {what}")
+            run.find("repaired", what, response.answer.url)
+            run.note("repaired-xml", f"pages are not clean XML and were mended: {what}")
         reached = self._reach(page)
-        self.run.store(self.state, page, response.kept, moves=reading.whole, reached=reached)
-        self._usable = self._usable or bool(page.records)
-        if len(self._seen) < _MAX_SEEN:
-            self._seen.update(record.header.identifier for record in page.records)
-        if reading.whole:
-            size = page.token.complete_list_size if page.token else None
-            started = format_datestamp(response_moment(page.response_date, response.kept.fetched_at))
-            self.state = replace(
-                self.state,
-                token=page.next_token or None,
-                pass_started=self.state.pass_started or started,
-                pass_received=self.state.pass_received + page.size,
-                pass_size=self.state.pass_size if size is None else size,
-                reached=reached,
-            )
-            if self.state.parts is None:
-                self._promised = self.state.pass_size
+        winners, new = self._shown.take(page, self._window[1])
+        if not reading.whole:
+            run.store(self.state, replace(winners, failed=()), kept, moves=False)
             self._idle = 0
-            self._given_up.clear()
-        self._look(page, response.kept, fresh=fresh)
+            raise MalformedResponseError(
+                "the page is broken, and only some of its records are whole",
+                url=response.answer.url,
+                problem="broken-page",
+            )
+        run.store(self.state, winners, kept, moves=True, new=new, reached=reached)
+        self._move(page, kept, new, reached)
+        if fresh:
+            look_at_clock(run, page, kept)
+        look_at_dates(run, page, kept, self._window, in_parts=self.state.parts is not None)
+
+    def _move(self, page: Page, kept: Fetched, new: int, reached: str) -> None:
+        """The list stands behind the page, as it does in the catalogue."""
+        size = page.token.complete_list_size if page.token else None
+        started = format_datestamp(response_moment(page.response_date, kept.fetched_at))
+        self.state = replace(
+            self.state,
+            token=page.next_token or None,
+            pass_started=self.state.pass_started or started,
+            pass_received=self.state.pass_received + new,
+            pass_size=size if self.state.pass_size is None else self.state.pass_size,
+            reached=reached,
+        )
+        self._rows += page.size
+        self._most = max(self._most, size or 0)
+        if self._is_whole:
+            self._promised = self._parts.size
+        self._usable = self._usable or bool(page.records)
+        self._stale = False
+        self._idle = 0
+        self._confirm_form()
 
     def _take_nothing(self, error: ProtocolError) -> None:
         """The window is empty from here on; where the list began so, it began with this answer."""
@@ -262,243 +276,193 @@ class ListHarvest:
         assert kept is not None  # noqa: S101 - the error is an answer
         started = format_datestamp(response_moment(error.response_date, kept.fetched_at))
         self.state = replace(self.state, token=None, pass_started=self.state.pass_started or started)
+        self._confirm_form()
 
     def _reach(self, page: Page) -> str:
         """The newest datestamp so far, where no page has gone back behind the one before it; else empty."""
         stamps = [record.header.datestamp for record in page.records]
+        if stamps:
+            known = self._stamps or (max(stamps), min(stamps))
+            self._stamps = min(known[0], *stamps), max(known[1], *stamps)
         if self.state.reached == "" or not all(stamps) or (stamps and min(stamps) < (self.state.reached or "")):
             return ""
         return max([*stamps, self.state.reached or ""])[:40]
 
-    def _prove(self) -> bool:
-        """The window was had whole; True where it was the last.
+    def _prove(self) -> None:
+        """The window was had whole, or is halved.
 
         Raises:
             IncompleteListError: fewer records came than were promised, or none that can be used.
         """
         state, url = self.state, self.run.kept.url if self.run.kept else ""
-        believed = not self.run.quirk("size")
-        if believed and state.pass_size is not None and state.pass_received < state.pass_size:
-            error = IncompleteListError(
-                f"the list ended after {state.pass_received} of {state.pass_size} records", url=url
-            )
+        # Further pages may state the size of a list that grew, or of one whose filters their token has forgotten:
+        # for them, records that came twice count, too.
+        short = state.pass_received < (state.pass_size or 0) or self._rows < self._most
+        if short and not self.run.quirk("size"):
             self._short += 1
-            if self._short > _MAX_SHORT or not self._split():
-                raise error
-            return False
-        if not self._usable and state.pass_received >= (1 if state.pass_from is None else TELLING):
+            if self._is_one_moment or self._short > _MAX_SHORT or not self._split():
+                what = f"the list ended after {state.pass_received} of {max(state.pass_size or 0, self._most)} records"
+                raise IncompleteListError(what, url=url)
+        elif not self._usable and state.pass_received >= (1 if state.pass_from is None else TELLING):
             raise IncompleteListError(f"none could be used of {state.pass_received} records", url=url)
-        return self._end_window()
+        else:
+            self._end_window()
 
-    def _end_window(self) -> bool:
-        parts = self.state.parts
+    def _end_window(self) -> None:
+        parts, state = self.state.parts, self.state
         self._short = self._idle = 0
-        if parts is None:
-            return True
-        received = parts.received + self.state.pass_received
-        if len(parts.left) > 1:
-            self._start_window(Parts(parts.left[1:], parts.size, received))
-            return False
-        if parts.size is not None and received < parts.size and not self.run.quirk("size"):
-            if self._in_order:
-                # It was not in the order of its datestamps after all: what lay before cannot be known.
-                self._in_order = False
-                whole = Parts(((self.state.pass_from, None),), self._promised)
-                self._start_window(None if self._promised is None else whole)
-                return False
-            raise IncompleteListError(
-                f"the parts of the list held {received} of {parts.size} records",
-                url=self.run.kept.url if self.run.kept else "",
-            )
-        return True
+        if not self._given_up:
+            self._first = None
+        if parts and len(parts.left) > 1:
+            self._start_window(Parts(parts.left[1:], parts.size, parts.received + state.pass_received))
+        elif parts and not self.run.quirk("size") and parts.received + state.pass_received < (parts.size or 0):
+            if not self._leaps:
+                what = f"the parts of the list held {parts.received + state.pass_received} of {parts.size} records"
+                raise IncompleteListError(what, url=self.run.kept.url if self.run.kept else "")
+            # It was not in the order of its datestamps after all: what lay before cannot be known.
+            self._leaps = None
+            self._start_whole(state.restarts)
+        else:
+            self._done = True
+
+    def _start_whole(self, restarts: int) -> None:
+        """The list begins again; what this run was promised is not forgotten."""
+        whole: Window = (self.state.pass_from, None)
+        self._start_window(None if self._promised is None else Parts((whole,), self._promised), restarts)
 
     # Lists that break off.
 
-    def _go_on(self, error: MemberError, *, stale: bool) -> None:
-        """The window goes on behind what came already, or from its beginning, or in halves.
+    def _meet_error(self, error: ProtocolError) -> None:
+        """The pass can go on; raises where it cannot."""
+        if error.code == "badArgument" and not self.state.token and self._change_form():
+            return
+        self.run.record(error, self.state.id)
+        if self._stale or (error.code == "badResumptionToken" and self._rows):
+            self._meet_refusal(error)
+        else:
+            self._give_up(error)
 
-        `stale`: the token was kept from an earlier run, so that its refusal is no news.
-        """
-        state = self.state
-        parts = state.parts or Parts((self._window,), state.pass_size)
-        (from_, until), rest = self._window, parts.left[1:]
-        reached = parse_datestamp(state.reached or "")
-        start = format_datestamp(reached, self._granularity) if reached else ""
-        if self._in_order and parts.size is not None and start > (from_ or ""):
-            with self.run.catalogue.read() as connection:
-                again = count_stamped(connection, self.run.member, state.reached or "")
-            came = parts.received + max(0, state.pass_received - again)
-            self._start_window(Parts(((start, until), *rest), parts.size, came))
-        elif stale or state.restarts < _RESTARTS:
-            again_whole = state.parts if self._promised is None else parts
-            self._start_window(again_whole, state.restarts + (not stale))
+    def _meet_refusal(self, error: MemberError) -> None:
+        """The window goes on behind what came already, or from its beginning, or in halves."""
+        if self._leap():
+            return
+        if self._stale or self.state.restarts < _RESTARTS:
+            restarts = self.state.restarts + (not self._stale)
+            if self._is_whole:
+                self._start_whole(restarts)
+            else:
+                self._start_window(self.state.parts, restarts)
         elif not self._split():
-            raise IncompleteListError(f"the list cannot be had in one piece nor in parts: {error}") from error
+            what = f"the list cannot be had in one piece nor in parts: {error}"
+            self._give_up(IncompleteListError(what, problem="token-refused"))
 
-    def _split(self) -> bool:
-        """The present window is halved by dates; False where it is as small as can be."""
-        state = self.state
+    def _meet_damage(self, error: MalformedResponseError | UnreachableError) -> None:
+        """The broken page is got around; raises where the server is in more trouble than one page can make."""
+        run = self.run
+        answered = isinstance(error, MalformedResponseError) or error.problem == "server-error"
+        if answered and error.problem != "broken-page":  # whose records are on record
+            run.record(error, self.state.id)
+        if self._first is None:
+            run.fail(error, answered=answered)
+        busy = answered and run.kept is not None and run.kept.status in _NOT_NOW
+        if busy or run.stopped or error.problem == "protocol-error" or not is_alive(run):
+            raise error
+        if self._stale:  # not every server has a proper word for a token that it has forgotten
+            self._meet_refusal(error)
+            return
+        self._first = self._first or error
+        self._idle += 1
+        if self._idle > _MAX_IDLE:
+            self._fail(self._first)
+        if self._leap():
+            return
+        most = _FEW if self._find_halves() else _MANY
+        listed = fetch_alone(run, self.state, self._arguments(), self._shown, most=most)
+        if listed is not None:
+            self.state = replace(self.state, token=None, pass_received=listed)
+            self._end_window()
+        elif not self._split(last=True):
+            self._give_up(error)
+
+    def _leap(self) -> bool:
+        """The window begins anew behind what came already; False where no order or no size makes that safe."""
+        parts, (from_, until) = self._parts, self._window
+        reached = parse_datestamp(self.state.reached or "")
+        start = format_datestamp(reached, self._granularity) if reached else ""
+        if self._leaps is None or parts.size is None or start <= (from_ or "") or start >= (until or "~"):
+            return False
+        newest = (self.state.reached or "")[: len(start)]
+        with self.run.catalogue.read() as connection:
+            again = count_stamped(connection, self.run.member, newest)
+        received = parts.received + max(0, self.state.pass_received - again)
+        self._leaps = True
+        self._start_window(Parts(((start, until), *parts.left[1:]), parts.size, received))
+        return True
+
+    @property
+    def _is_one_moment(self) -> bool:
+        return self._stamps is not None and self._stamps[0] == self._stamps[1]
+
+    def _find_halves(self) -> tuple[Window, Window] | None:
+        """The present window in two; None where it is as small as can be."""
         from_, until = self._window
-        started = parse_datestamp(state.pass_started or "") or datetime.now(UTC)
-        low = parse_datestamp(from_ or "") or self._earliest or _LONG_AGO
-        high = parse_datestamp(until or "") or started
-        middle = self._as_asked(format_datestamp(low + (high - low) / 2))
+        oldest, newest = (parse_datestamp(stamp) for stamp in self._stamps or ("", ""))
+        earliest = self._earliest or _LONG_AGO
+        low = parse_datestamp(from_ or "") or min(earliest, oldest or earliest)
+        high = parse_datestamp(until or "") or parse_datestamp(self.state.pass_started or "") or datetime.now(UTC)
         unit = timedelta(days=1) if self._granularity == DAY else timedelta(seconds=1)
+        # Where all that came is of one moment, that may be all of the trouble: it is put apart.
+        halfway = newest + unit if newest and self._is_one_moment else low + (high - low) / 2
+        middle = format_datestamp(halfway, self._granularity)
         moment = parse_datestamp(middle)
         # From and until are never the same: some servers take until as the end that is left out.
         if moment is None or not low + unit <= moment <= high - unit:
+            return None
+        return (from_, middle), (middle, until)  # the moment between them is in both, for the same reason
+
+    def _split(self, *, last: bool = False) -> bool:
+        """The window is halved, its halves `last` of all; False where it is as small as can be."""
+        halves, parts = self._find_halves(), self._parts
+        if halves is None:
             return False
-        parts = state.parts or Parts(((from_, until),), state.pass_size)
-        halves = ((from_, middle), (middle, until))  # the moment between them is in both, for the same reason
-        self._start_window(replace(parts, left=(*halves, *parts.left[1:])))
+        rest = parts.left[1:]
+        self._start_window(replace(parts, left=(*rest, *halves) if last else (*halves, *rest)))
         return True
 
-    def _get_around(self, error: MalformedResponseError | UnreachableError) -> bool:
-        """The window is halved, or its records asked for one by one; True where the list has ended with it.
-
-        Raises:
-            The error itself, where neither helps.
-        """
-        self._idle += 1
-        from_, until = (parse_datestamp(moment or "") for moment in self._window)
-        small = from_ is not None and until is not None and until - from_ <= _SMALL
-        if self._is_hopeless or self.run.stopped:
-            raise error
-        if not small and self._split():
-            return False
-        if self._ask_alone():
-            return self._end_window()
-        if not self._split():
-            raise error
-        return False
-
-    def _ask_alone(self) -> bool:
-        """What the window lists and did not give is asked for record by record; False where that is too much."""
-        missing: dict[str, Record] = {}
-        try:
-            for response in self.run.client.iter_list("ListIdentifiers", **self._arguments()):
-                for record in response.page.records:
-                    if record.header.identifier not in self._seen:
-                        missing[record.header.identifier] = record
-                if len(missing) > _MAX_ALONE or not response.reading.whole:
-                    return False
-        except (ProtocolError, MalformedResponseError, UnreachableError, TokenLoopError) as error:
-            self.run.log.warning("identifiers cannot be listed", error=str(error))
-            return False
-        for record in missing.values():
-            if self.run.stopped:
-                raise IncompleteListError(STOPPED, problem="stopped")
-            self._ask_one(record)
-        return True
-
-    def _ask_one(self, listed: Record) -> None:
-        identifier = listed.header.identifier
-        if not listed.header.deleted:
-            try:
-                response = self.run.client.harvest(
-                    verb="GetRecord", identifier=identifier, metadataPrefix=self.state.prefix
-                )
-            except (ProtocolError, MalformedResponseError, UnreachableError) as error:
-                self._store_alone(FailedRecord(identifier, str(error), "unreadable-record"))
-            else:
-                self.run.store(self.state, response.page, response.kept, moves=False)
-            return
-        self._store_alone(listed)
-
-    def _store_alone(self, one: Record | FailedRecord) -> None:
-        kept = self.run.kept
-        assert kept is not None  # noqa: S101 - its identifier was in an answer
-        page = Page("GetRecord", "")
-        page = replace(page, failed=(one,)) if isinstance(one, FailedRecord) else replace(page, records=(one,))
-        self.run.store(self.state, page, kept, moves=False)
-
-    @property
-    def _is_hopeless(self) -> bool:
-        """Whether the server is in more trouble than one record can make."""
-        return self._idle > (_MAX_IDLE if self.run.pages else _MAX_IDLE_AT_FIRST)
-
-    def _put_off(self) -> bool:
-        """The window that cannot be had waits behind the others of its list; False where that is of no use."""
+    def _give_up(self, error: MemberError) -> None:
+        """The window waits for another run, and the others are had; raises where there are none."""
+        if self._first is None:
+            self._first = error
+            self.run.fail(error)
+        self._given_up.add(self._window)
         parts = self.state.parts
-        busy = self.run.kept and self.run.kept.status in _NOT_NOW
-        if parts is None or busy or self.run.stopped or self._is_hopeless:
-            return False
-        self._given_up.append(parts.left[0])
-        left = (*parts.left[1:], parts.left[0])
-        if left[0] in self._given_up:
-            return False
-        self._start_window(replace(parts, left=left))
-        return True
+        if parts is None or len(parts.left) == 1:
+            self._fail(self._first)
+        else:
+            self._start_window(replace(parts, left=(*parts.left[1:], parts.left[0])))
 
-    # What a list shows of its server.
+    def _fail(self, error: MemberError) -> NoReturn:
+        """The run of the list ends; if all of it was in vain, the next one begins anew, with the news."""
+        if self._resumed and self.state.parts and set(self._resumed.left) == set(self.state.parts.left):
+            self._begin()
+        raise error
 
-    def _other_granularity(self, arguments: dict[str, str]) -> bool:
-        """Whether dates are asked for in the other form from now on, since the server refuses this one."""
-        if self.run.quirk("granularity") or not {"from", "until"} & arguments.keys():
+    # How dates are asked for.
+
+    def _change_form(self) -> bool:
+        """Dates are asked for in the other form from now on; False where both are refused."""
+        if self.run.quirk("granularity") or not any(self._window):
             return False
+        asked = self._arguments()
         self._granularity = SECONDS if self._granularity == DAY else DAY
-        value = "seconds" if self._granularity == SECONDS else "days"
-        evidence = f"from={arguments.get('from', '')} until={arguments.get('until', '')} is a badArgument"
-        self.run.find("granularity", value, evidence)
-        self.run.note("granularity", f"Identify states one granularity, and the server takes the other: {value}")
-        return True
+        refused = bool(self._new_form)
+        self._new_form = "" if refused else f"from={asked.get('from')} until={asked.get('until')} is a badArgument"
+        return not refused
 
-    def _of_the_set(self, page: Page, *, fresh: bool) -> Page:
-        """The page without the records of other sets, where a token has forgotten which was asked for."""
-        wanted = self.state.set_spec
-        if not wanted or fresh:
-            return page
-        outside = [record for record in page.records if _is_outside(record, wanted)]
-        if not outside:
-            return page
-        evidence = f"{outside[0].header.identifier} is of {', '.join(outside[0].header.set_specs)}, not of {wanted}"
-        self.run.find("leaves-set", "yes", evidence)
-        self.run.note("filters-ignored", f"further pages of a list leave the set that was asked for: {evidence}")
-        return replace(page, records=tuple(record for record in page.records if record not in outside))
-
-    def _look(self, page: Page, kept: Fetched, *, fresh: bool) -> None:
-        """Whether dates and clock are what they should be."""
-        ours = from_epoch(kept.fetched_at)
-        theirs = parse_datestamp(page.response_date)
-        if theirs and abs(theirs - ours) > _SKEW and fresh:
-            seconds = round((theirs - ours).total_seconds())
-            evidence = f"responseDate is {seconds:+} seconds from our clock"
-            if seconds > 0:  # one that is behind leads to a `from` that is earlier than need be, which is safe
-                self._find_clock(evidence, f"{seconds:+}")
-            else:
-                self.run.note("clock", evidence)
-        stamps = [(parse_datestamp(record.header.datestamp), record.header) for record in page.records]
-        ahead = next((header for moment, header in stamps if moment and moment > ours + _SKEW), None)
-        if ahead and _is_exact(ahead.datestamp):
-            self._find_clock(f"{ahead.identifier} is stamped {ahead.datestamp}, which is to come", "ahead")
-        from_, until = (parse_datestamp(moment or "") for moment in self._window)
-        early = [h for moment, h in stamps if moment and from_ and from_ - moment > _SMALL]
-        late = [h for moment, h in stamps if moment and until and moment - until >= 2 * _SMALL]
-        if not early and not late:
-            return
-        asked, shown = self._window, (early or late)[0]
-        evidence = f"asked from {asked[0]} until {asked[1]}, {shown.identifier} is stamped {shown.datestamp}"
-        if self.state.parts and len(early) + len(late) > len(stamps) / 2:
-            raise IncompleteListError(
-                f"from and until are ignored, so that the list cannot be had in parts: {evidence}",
-                url=kept.url,
-                problem="filters-ignored",
-            )
-        if early:
-            self.run.find("full", "yes", evidence)
-            self.run.note("filters-ignored", f"`from` goes by another date than the headers show: {evidence}")
-
-    def _find_clock(self, evidence: str, value: str) -> None:
-        if not self.run.quirk("clock"):
-            self.run.find("clock", value, evidence)
-            self.run.note("clock", f"the server's clock or datestamps are not UTC: {evidence}")
-
-
-def _is_outside(record: Record, wanted: str) -> bool:
-    specs = record.header.set_specs  # a header without any says nothing: EPrints' deleted ones
-    return bool(specs) and not any(spec == wanted or spec.startswith(f"{wanted}:") for spec in specs)
-
-
-def _is_exact(datestamp: str) -> bool:
-    """Whether it is more than a day: a day that has begun in the east is not to come."""
-    return len(datestamp) > len(DAY)
+    def _confirm_form(self) -> None:
+        """A form of dates that was of use is remembered."""
+        if self._new_form:
+            value = "seconds" if self._granularity == SECONDS else "days"
+            self.run.find("granularity", value, self._new_form)
+            self.run.note("granularity", f"Identify states one granularity, and the server takes the other: {value}")
+            self._new_form = ""

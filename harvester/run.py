@@ -24,6 +24,8 @@ from harvester.oai.transport import Answer, Transport
 from harvester.problems import code_of
 from harvester.settings import Settings
 
+STOPPED = "stopped by the operator; the next harvest goes on from here"
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -142,8 +144,17 @@ class MemberRun:
         )
         self.note(code_of(error), str(error))
 
-    def store(self, state: ListState, page: Page, kept: Fetched, *, moves: bool, reached: str | None = None) -> Counts:
-        """The page is catalogued; with `moves`, the list's position is behind it."""
+    def store(
+        self,
+        state: ListState,
+        page: Page,
+        kept: Fetched,
+        *,
+        moves: bool,
+        new: int | None = None,
+        reached: str | None = None,
+    ) -> Counts:
+        """The page is catalogued; with `moves`, the list's position is behind it, and `new` records further."""
         counts = commit_page(
             self.catalogue,
             harvest_id=self.id,
@@ -153,6 +164,7 @@ class MemberRun:
             page=replace(page, root=None),
             fetched=kept,
             moves=moves,
+            new=new,
             reached=reached,
         )
         self.pages += 1

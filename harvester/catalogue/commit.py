@@ -68,12 +68,13 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     fetched: Fetched,
     packed: Sequence[PackedRecord] | None = None,
     moves: bool = True,
+    new: int | None = None,
     reached: str | None = None,
 ) -> Counts:
     """The page, its records, the run's counts and the list's position stand in the catalogue, or none of it does.
 
-    `packed` is `pack_records(page)`, where it is ready already. With `moves`, the list goes on behind the page,
-    and `reached` is the newest datestamp that it is known to have come to.
+    `packed` is `pack_records(page)`, where it is ready already. With `moves`, the list goes on behind the page, by
+    `new` records where the page shows some again, and `reached` is the newest datestamp that it has come to.
 
     Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
     deletion of a record that we never had is counted as unchanged and leaves no row.
@@ -89,7 +90,9 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
         try:
             with catalogue.write() as connection:
                 if moves and page.verb != "GetRecord":  # asked for by itself, it leaves the list where it is
-                    _move_list(connection, list_id, harvest_id, page, fetched, reached)
+                    _move_list(
+                        connection, list_id, harvest_id, page, fetched, page.size if new is None else new, reached
+                    )
                 commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts, catalogue.now())
@@ -386,7 +389,7 @@ _STAMP_RECORD = (
 
 
 def _move_list(
-    connection: Connection, list_id: int, harvest_id: int, page: Page, fetched: Fetched, reached: str | None
+    connection: Connection, list_id: int, harvest_id: int, page: Page, fetched: Fetched, new: int, reached: str | None
 ) -> None:
     """The list's position is after this page, if the run still owns the list."""
     moved = execute(
@@ -397,7 +400,7 @@ def _move_list(
             "owner": harvest_id,
             "new_token": page.next_token or None,
             "started": format_datestamp(response_moment(page.response_date, fetched.fetched_at)),
-            "more": page.size,
+            "more": new,
             "reached": reached,
             "size": page.token.complete_list_size if page.token else None,
         },
@@ -414,7 +417,8 @@ _MOVE_LIST = (
         pass_started=func.coalesce(lists.c.pass_started, bindparam("started")),
         pass_received=lists.c.pass_received + bindparam("more"),
         reached=bindparam("reached"),
-        pass_size=func.coalesce(bindparam("size", type_=Integer), lists.c.pass_size),
+        # What was promised first: further pages may speak of another list, their token's filters forgotten.
+        pass_size=func.coalesce(lists.c.pass_size, bindparam("size", type_=Integer)),
     )
 )
 

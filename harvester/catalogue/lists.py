@@ -120,9 +120,10 @@ def finish_pass(connection: Connection, harvest_id: int, list_id: int, watermark
     _set_pass(connection, harvest_id, list_id, _BLANK | {"watermark": watermark})
 
 
-def count_stamped(connection: Connection, member: Member, source_datestamp: str) -> int:
-    """How many records of the member bear this datestamp of its own."""
-    query = select(func.count()).where(records.c.member_id == member.id, records.c.source_datestamp == source_datestamp)
+def count_stamped(connection: Connection, member: Member, moment: str) -> int:
+    """How many records of the member bear a datestamp of its own that begins so."""
+    stamped = func.substr(records.c.source_datestamp, 1, len(moment)) == moment
+    query = select(func.count()).where(records.c.member_id == member.id, stamped)
     return int(connection.execute(query).scalar_one())
 
 

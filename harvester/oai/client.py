@@ -138,7 +138,8 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
                 raise MalformedResponseError(f"{code}: {message}", url=answer.url)
             raise ProtocolError(code, message, url=answer.url, response_date=page.response_date)
         if page.verb != asked["verb"]:
-            raise MalformedResponseError(f"asked for {asked['verb']}, the server answered {page.verb}", url=answer.url)
+            what = f"asked for {asked['verb']}, the server answered {page.verb}"
+            raise MalformedResponseError(what, url=answer.url, problem="protocol-error")
         return PageResponse(answer, kept, reading, asked)
 
     def follow(self, params: dict[str, str]) -> PageResponse[Kept]:

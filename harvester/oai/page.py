@@ -87,6 +87,22 @@ class Page:
         return self.token.token if self.token else ""
 
 
+def make_parser(*, huge: bool = False, bare: bool = False) -> etree.XMLParser:
+    """A parser for a stranger's XML: no entity is expanded and nothing is fetched.
+
+    With `huge`, texts of more than 10 MB pass, whose size something else must bound. With `bare`, comments and
+    processing instructions are left out.
+    """
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=huge,
+        remove_comments=bare,
+        remove_pis=bare,
+    )
+
+
 def parse_page(body: bytes, *, url: str = "") -> Page:
     """The page that these bytes are.
 
@@ -96,11 +112,8 @@ def parse_page(body: bytes, *, url: str = "") -> Page:
         MalformedResponseError: not well-formed, has a document type with declarations, or not an OAI-PMH
             response. Nothing is repaired here.
     """
-    # No entity is expanded and nothing is fetched: a member's XML is a stranger's. The parser holds
-    # state, so each call has its own.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(body, make_parser())  # it holds state, so each call has its own
     except etree.XMLSyntaxError as error:
         raise MalformedResponseError(_not_xml(body, error.msg), url=url) from error
     internal = root.getroottree().docinfo.internalDTD

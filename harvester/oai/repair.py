@@ -23,7 +23,7 @@ from harvester.oai.mends import (
     iter_mended,
     iter_pieces,
 )
-from harvester.oai.page import LIST_VERBS, FailedRecord, Page, _read_root, parse_page
+from harvester.oai.page import LIST_VERBS, FailedRecord, Page, _read_root, make_parser, parse_page
 from harvester.oai.transport import MAX_PAGE_BYTES
 
 _ROOT = re.compile(rf"<({PREFIX})OAI-PMH(?=[\s/>])[^<>]*+>")
@@ -136,9 +136,8 @@ def _find_huge(text: str, url: str) -> Page | None:
     body = encode(text)
     if not 10_000_000 < len(body) <= MAX_PAGE_BYTES:
         return None
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
     try:
-        return _read_root(etree.fromstring(body, parser), url)
+        return _read_root(etree.fromstring(body, make_parser(huge=True)), url)
     except etree.XMLSyntaxError:
         return None
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from harvester.catalogue.records import CataloguedRecord
+from harvester.oai.page import make_parser
 from indexer.crosswalks import dublin_core, marc, mods, other
 from indexer.crosswalks.description import assemble
 from indexer.crosswalks.statements import Statement, local_name
@@ -73,15 +74,8 @@ def describe_xml(xml: bytes, *, host: str = "", this_year: int) -> Description:
 
 @lru_cache(maxsize=1)
 def _parser() -> etree.XMLParser:
-    """As for pages: a stranger's XML expands nothing and fetches nothing. Threads may share it."""
-    return etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+    """As for pages, whose size the transport has bounded. Threads may share it."""
+    return make_parser(huge=True, bare=True)
 
 
 def _choose(root: _Element) -> tuple[_Reader, _Element]:

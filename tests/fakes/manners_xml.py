@@ -77,7 +77,7 @@ _CUT = always(page(2), Fault(edit=_cut_at_six))
 def _no_other_way(asked: dict[str, str]) -> str:
     if asked.get("verb") in {"GetRecord", "ListIdentifiers"}:
         return "badVerb"
-    return "badArgument" if "until" in asked else ""
+    return "badArgument" if {"from", "until"} & asked.keys() else ""
 
 
 def _entities(declarations: str, reference: str) -> Fault:
@@ -148,7 +148,7 @@ XML: tuple[Manner, ...] = (
     # [i datacite#941, lobid-gnd#416, dataverse#8306]
     Manner("a record that costs a 500", poisoned(Fault(status=500, body=b"oops")), WITHOUT_SIX),
     Manner("a record at which the page ends", poisoned(Fault(edit=_cut_at_six)), WITHOUT_SIX),
-    Manner("a record at which the connection ends", poisoned(Fault(cut=500)), WITHOUT_SIX),
+    Manner("a record at which the connection ends", poisoned(Fault(cut=300)), WITHOUT_SIX),
     # [i dataverse#7974]
     _led("a byte order mark", b"\xef\xbb\xbf"),
     _led("blank lines first", b"\r\n\n  "),

@@ -177,7 +177,9 @@ class FakeRepository:
             (
                 record
                 for record in self.records.values()
-                if from_ <= record.datestamp and record.datestamp[: len(until)] <= until and (wanted is None or wanted in record.sets)
+                if from_ <= record.datestamp
+                and record.datestamp[: len(until)] <= until
+                and (wanted is None or wanted in record.sets)
             ),
             key=lambda record: record.key,
         )

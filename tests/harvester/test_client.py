@@ -137,8 +137,19 @@ def test_a_page_that_stays_cut_is_read_as_far_as_it_is_whole(client: Client, rep
 
 def test_what_is_no_answer_is_asked_for_again(client: Client, repository: FakeRepository) -> None:
     html, empty = Fault(body=b"<html>down</html>"), Fault(body=b"")
-    repository.fail("ListRecords", html, empty, Fault(body=ERROR.replace(b"noRecordsMatch", b"InternalException")))
+    own_error = Fault(body=ERROR.replace(b"noRecordsMatch", b"InternalException"))
+    repository.fail(lambda request: request.verb == "ListRecords" and not request.resumes, html, empty)
+    repository.fail(lambda request: request.resumes, own_error)
     assert len(walk(client)) == 3
+    assert len(repository.requests) == 3 + 3
+
+
+def test_an_error_of_its_own_that_stays_is_told(client: Client, repository: FakeRepository) -> None:
+    own_error = Fault(body=ERROR.replace(b"noRecordsMatch", b"InternalException"))
+    repository.fail("ListRecords", *[own_error] * READS)
+    with pytest.raises(ProtocolError, match="InternalException"):
+        walk(client)
+    assert len(repository.requests) == READS
 
 
 def test_a_token_is_sent_with_its_prefix_where_the_server_wants_it(client: Client, repository: FakeRepository) -> None:

@@ -114,7 +114,7 @@ def test_harvest_exits_1_when_a_member_failed_or_is_incomplete_and_harvests_the_
     lumbung("members", "add", "good", provider.base + "/oai")
     lumbung("members", "add", "broken", provider.serve(broken, "/broken"))
     lumbung("members", "add", "nobody", "http://127.0.0.4:9/oai")
-    broken.fail(3, HTML)
+    broken.fail(lambda request: request.number >= 3, *[HTML] * 6)  # and nothing else, when it is asked how it is
     result = lumbung("harvest", "--json")
     assert result.code == 1
     outcomes = {str(run["member"]): run["outcome"] for run in result.json}
@@ -196,7 +196,8 @@ def test_status_tells_last_attempt_and_last_success_apart(
     lumbung("harvest")
     repository.put(FakeRecord("oai:a:1", "2024-06-01T00:00:00Z", deleted_in=("oai_dc",)))
     lumbung("harvest")
-    repository.fail("ListRecords", HTML)
+    identified = len(repository.requests) + 1
+    repository.fail(lambda request: request.number > identified, *[HTML] * 6)
     lumbung("harvest")
     (told,) = lumbung("status", "--json").json
     assert (told["member"], told["outcome"], told["live"], told["tombstones"]) == ("a", "failed", 11, 1)
@@ -363,7 +364,9 @@ def test_a_dry_run_shows_what_would_come_and_stores_nothing(
     lumbung("harvest", "a")
     newer = "2030-01-01T00:00:00Z"
     first, second, *_ = repository.records.values()
-    repository.put(replace(first, title="New", datestamp=newer), replace(second, datestamp=newer, deleted_in=("oai_dc",)))
+    repository.put(
+        replace(first, title="New", datestamp=newer), replace(second, datestamp=newer, deleted_in=("oai_dc",))
+    )
     shown = lumbung("harvest", "a", "--dry-run", "9", "--json").json
     assert [each["becomes"] for each in shown] == ["changed", "deleted"]
     assert lumbung("harvest", "--dry-run", "9").code == 2

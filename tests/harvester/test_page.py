@@ -123,7 +123,7 @@ def test_an_unusable_record_is_failed_and_its_page_stays(record: str, identifier
 def test_listed_identifiers_need_no_metadata() -> None:
     page = parse_page(response(f"<ListIdentifiers>{HEADER}<header/></ListIdentifiers>"))
     assert page.records == (Record(Header("oai:x:1", "2024-01-02")),)
-    assert page.failed == (FailedRecord("", "the record has no identifier"),)
+    assert page.failed == (FailedRecord("", "the record has no identifier", "no-identifier"),)
 
 
 def test_a_payload_stands_on_its_own() -> None:
