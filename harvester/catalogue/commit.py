@@ -84,15 +84,14 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
         CatalogueError: the catalogue does not answer; nothing was written.
     """
     arrivals = pack_records(page) if packed is None else packed
+    further = page.size if new is None else new
     salts: dict[str, int] = {}
     public_ids = {arrival.identifier: make_public_id(member.slug, arrival.identifier) for arrival in arrivals}
     while True:
         try:
             with catalogue.write() as connection:
                 if moves and page.verb != "GetRecord":  # asked for by itself, it leaves the list where it is
-                    _move_list(
-                        connection, list_id, harvest_id, page, fetched, page.size if new is None else new, reached
-                    )
+                    _move_list(connection, list_id, harvest_id, page, fetched, further, reached)
                 commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts, catalogue.now())
@@ -389,7 +388,13 @@ _STAMP_RECORD = (
 
 
 def _move_list(
-    connection: Connection, list_id: int, harvest_id: int, page: Page, fetched: Fetched, new: int, reached: str | None
+    connection: Connection,
+    list_id: int,
+    harvest_id: int,
+    page: Page,
+    fetched: Fetched,
+    further: int,
+    reached: str | None,
 ) -> None:
     """The list's position is after this page, if the run still owns the list."""
     moved = execute(
@@ -400,7 +405,7 @@ def _move_list(
             "owner": harvest_id,
             "new_token": page.next_token or None,
             "started": format_datestamp(response_moment(page.response_date, fetched.fetched_at)),
-            "more": new,
+            "more": further,
             "reached": reached,
             "size": page.token.complete_list_size if page.token else None,
         },

@@ -79,8 +79,8 @@ def _tell(number: int) -> None:
 
 def run_harvest(home: Path, plant: Plant | None) -> None:
     """This process is `lumbung harvest --json`, and all it prints is in the file `output` of its home."""
-    import harvester.harvest
     import web.cli
+    from harvester import harvest, listing, run
 
     output = os.open(home / "output", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
@@ -89,8 +89,8 @@ def run_harvest(home: Path, plant: Plant | None) -> None:
     if plant is not None and plant.step == "COMMIT":
         _plant_in_commits(plant)
     elif plant is not None:
-        step = getattr(harvester.harvest, plant.step)
-        setattr(harvester.harvest, plant.step, _deadly(step, plant))
+        (module,) = (module for module in (harvest, listing, run) if hasattr(module, plant.step))
+        setattr(module, plant.step, _deadly(getattr(module, plant.step), plant))
     sys.argv = ["lumbung", "harvest", "--json"]
     web.cli.main()
 
