@@ -46,7 +46,7 @@ class _Host:
 
 
 class Hosts:
-    """What is remembered of hosts from one visit to the next. Safe for use by many threads."""
+    """What is remembered of hosts from one visit to the next, some kB of each. Safe for use by many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,14 +56,6 @@ class Hosts:
         """What is known of the host of this name."""
         with self._lock:
             return self._known.setdefault(name, _Host())
-
-    def forget_old(self, now: int) -> None:
-        """Hosts are forgotten that want no rest, and whose robots.txt is older than a day. Nobody visits meanwhile."""
-        present = time.monotonic()
-        with self._lock:
-            for name, host in list(self._known.items()):
-                if host.free_at < present and all(now - read_at >= DAY for read_at, _ in host.robots.values()):
-                    del self._known[name]
 
 
 @dataclass(frozen=True, slots=True)

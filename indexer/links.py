@@ -81,7 +81,6 @@ class LinkChecker:
         A link whose host must not be asked now stays due. `told` is called by several threads.
         """
         now, days = context.catalogue.now(), context.settings.link_days
-        self._hosts.forget_old(now)
         with context.catalogue.write() as connection:
             seed_links(connection, now, days)
         by_host = defaultdict(list)

@@ -37,7 +37,7 @@ from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.settings import Settings
 from harvester.visit import Pace
-from indexer.links import LinkChecker, count_checks, report_links
+from indexer.links import LinkChecker, report_links
 from web.cli import lumbung
 
 DAY = 86_400
@@ -435,7 +435,3 @@ def test_the_command_checks_what_is_due_and_tells_it(
     assert CliRunner().invoke(lumbung, ["links", "a"]).stderr == "no link is due\n"
     with catalogue.read() as connection:
         assert [link.identifier for link in list_dead(connection, get_member(connection, "a").id, 9)] == ["oai:a:1"]
-
-
-def test_counts_of_no_checks_are_none() -> None:
-    assert count_checks(()) == ()
