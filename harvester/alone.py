@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from harvester.catalogue.commit import Fetched
 from harvester.catalogue.lists import ListState
+from harvester.datestamps import response_moment
 from harvester.errors import (
     IncompleteListError,
     MalformedResponseError,
@@ -109,7 +111,7 @@ def _fetch_one(run: MemberRun, state: ListState, identifier: str) -> FailedRecor
     except ProtocolError as error:
         return FailedRecord(identifier, str(error), "unreadable-record")
     except (MalformedResponseError, UnreachableError) as error:
-        if not is_alive(run):
+        if find_life(run) is None:
             raise
         return FailedRecord(identifier, str(error), "unreadable-record")
     page = response.page
@@ -120,10 +122,10 @@ def _fetch_one(run: MemberRun, state: ListState, identifier: str) -> FailedRecor
     return FailedRecord(identifier, cause, "unreadable-record")
 
 
-def is_alive(run: MemberRun) -> bool:
-    """Whether the server answers at all: what it did not answer well is to blame, then."""
+def find_life(run: MemberRun) -> datetime | None:
+    """The server's clock, where it answers at all: what it did not answer well is to blame, then."""
     try:
-        run.client.harvest(verb="Identify")
+        response: PageResponse[Fetched] = run.client.harvest(verb="Identify")
     except MemberError:
-        return False
-    return True
+        return None
+    return response_moment(response.page.response_date, response.kept.fetched_at)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
-from harvester.alone import fetch_alone, is_alive
+from harvester.alone import fetch_alone, find_life
 from harvester.catalogue.commit import Fetched
 from harvester.catalogue.lists import (
     ListState,
@@ -365,8 +365,11 @@ class ListHarvest:
         if self._first is None:
             run.fail(error, answered=answered)
         busy = answered and run.kept is not None and run.kept.status in _NOT_NOW
-        if busy or run.stopped or error.problem == "protocol-error" or not is_alive(run):
+        alive_at = None if busy or run.stopped or error.problem == "protocol-error" else find_life(run)
+        if alive_at is None:
             raise error
+        started = self.state.pass_started or format_datestamp(alive_at)  # where not even a first page was had
+        self.state = replace(self.state, pass_started=started)
         if self._stale:  # not every server has a proper word for a token that it has forgotten
             self._meet_refusal(error)
             return

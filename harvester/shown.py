@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from harvester.oai.page import Header, Page
 
-# Records that are remembered: some 20 MB. Beyond, a copy is a record of its own.
-MAX_SHOWN = 100_000
+# Records that are remembered, which takes some 10 MB. Beyond, a copy is a record of its own.
+MAX_SHOWN = 50_000
 
 
 class Shown:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.network import Network
 from fakes.provider import FakeProvider
 
 from harvester.archive import Archive, open_archive
@@ -41,3 +42,8 @@ def provider() -> Iterator[FakeProvider]:
     """A server for fake repositories."""
     with FakeProvider() as running:
         yield running
+
+
+@pytest.fixture
+def network(provider: FakeProvider, catalogue: Catalogue, archive: Archive) -> Network:
+    return Network(provider, catalogue, archive)

@@ -4,91 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from fakes.network import Network, numbered
 from fakes.provider import DAY, FakeProvider, FakeRecord, FakeRepository, Fault, Request
 from sqlalchemy import select
 
-from harvester.archive import Archive, get_page
-from harvester.catalogue import Catalogue
+from harvester.archive import get_page
 from harvester.catalogue.harvests import Run, list_problems, list_runs
-from harvester.catalogue.lists import ListState, get_lists
-from harvester.catalogue.members import Member, add_member, get_member, import_members, list_members
-from harvester.catalogue.records import CataloguedRecord, iter_records
-from harvester.catalogue.tables import harvests, pages
+from harvester.catalogue.members import Member, get_member, import_members, list_members
+from harvester.catalogue.tables import pages
 from harvester.datestamps import format_datestamp
 from harvester.errors import ArchiveError
-from harvester.harvest import harvest_member
 from harvester.oai import client
-from harvester.run import HarvestContext, Progress
-from harvester.settings import load_settings
 from harvester.side_by_side import harvest_members
 
 HTML = Fault(body=b"<!DOCTYPE html><p>Database error<br>")
 REFUSED = Fault(status=403, body=b"no")  # which nothing but a person can help
-
-
-@dataclass
-class Network:
-    """Members of fake repositories, harvested into one catalogue."""
-
-    provider: FakeProvider
-    catalogue: Catalogue
-    archive: Archive
-    stop: threading.Event = field(default_factory=threading.Event)
-    seen: list[Progress] = field(default_factory=list)
-
-    def add(self, slug: str, repository: FakeRepository, **others: object) -> Member:
-        url = self.provider.serve(repository, f"/{slug}")
-        return self.register(Member(slug, slug, url, **others))  # type: ignore[arg-type]  # fields of a member
-
-    def register(self, member: Member) -> Member:
-        with self.catalogue.write() as connection:
-            return add_member(connection, member, 1)
-
-    @property
-    def context(self) -> HarvestContext:
-        settings = load_settings(max_wait=0.001, admin_email="op@x.id")
-        return HarvestContext(settings, self.catalogue, self.archive, self.stop, self.seen.append)
-
-    def harvest(self, slug: str = "a", *, full: bool = False) -> Run:
-        with self.catalogue.read() as connection:
-            member = get_member(connection, slug)
-        return harvest_member(self.context, member, full=full)
-
-    def harvest_all(self) -> dict[str, Run]:
-        with self.catalogue.read() as connection:
-            members = list_members(connection)
-        return {member.slug: run for member, run in harvest_members(self.context, members)}
-
-    def records(self) -> dict[str, CataloguedRecord]:
-        return {record.identifier: record for record in iter_records(self.catalogue)}
-
-    def live(self) -> set[str]:
-        return {name for name, record in self.records().items() if not record.deleted}
-
-    def states(self) -> list[ListState]:
-        with self.catalogue.read() as connection:
-            newest = connection.execute(select(harvests.c.id).order_by(harvests.c.id.desc())).scalars().first()
-            assert newest is not None
-            return list(get_lists(connection, newest))
-
-    def watermark(self) -> str | None:
-        return self.states()[0].watermark
-
-
-@pytest.fixture
-def network(provider: FakeProvider, catalogue: Catalogue, archive: Archive) -> Network:
-    return Network(provider, catalogue, archive)
-
-
-def numbered(count: int, **others: object) -> list[FakeRecord]:
-    plain = FakeRecord("", "2024-01-01T00:00:00Z")
-    return [replace(plain, identifier=f"oai:a:{n:03}", **others) for n in range(count)]  # type: ignore[arg-type]
 
 
 @pytest.fixture
