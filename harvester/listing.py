@@ -52,8 +52,11 @@ from harvester.shown import Shown
 TELLING = 20
 # A refused token is met by starting again so often, then by smaller lists.
 _RESTARTS = 2
-# Windows in a row that came to nothing: the trouble is not one record's.
+# Windows in a row that came to nothing: the trouble is not one record's, least of all where nothing ever came.
 _MAX_IDLE = 10
+_MAX_IDLE_AT_ALL = 2
+# Windows in a row whose token was refused: half a century is down to seconds sooner.
+_MAX_REFUSED = 40
 # A server that always promises more than it has would be halved for ever.
 _MAX_SHORT = 8
 # Records that are asked for one by one: in a window that can be made smaller, and in the smallest.
@@ -102,7 +105,7 @@ class ListHarvest:
         self._leaps: bool | None = False  # whether it went on behind a datestamp; None: that lost records
         self._stale = False  # whether the token is an earlier run's, and nothing came of it yet
         self._new_form = ""  # why dates are asked for in another form, until that was of use
-        self._idle = self._short = 0
+        self._idle = self._short = self._refused = 0
         self._first: MemberError | None = None  # of the trouble that is being met
         self._given_up: set[Window] = set()
 
@@ -310,7 +313,7 @@ class ListHarvest:
 
     def _end_window(self) -> None:
         parts, state = self.state.parts, self.state
-        self._short = self._idle = 0
+        self._short = self._idle = self._refused = 0
         if not self._given_up:
             self._first = None
         if parts and len(parts.left) > 1:
@@ -352,9 +355,14 @@ class ListHarvest:
                 self._start_whole(restarts)
             else:
                 self._start_window(self.state.parts, restarts)
-        elif not self._split():
+            return
+        self._refused += 1
+        if self._refused > _MAX_REFUSED or not self._split():
             what = f"the list cannot be had in one piece nor in parts: {error}"
-            self._give_up(IncompleteListError(what, problem="token-refused"))
+            refused = IncompleteListError(what, problem="token-refused")
+            if self._refused > _MAX_REFUSED:  # as where from and until are ignored
+                raise refused
+            self._give_up(refused)
 
     def _meet_damage(self, error: MalformedResponseError | UnreachableError) -> None:
         """The broken page is got around; raises where the server is in more trouble than one page can make."""
@@ -375,7 +383,7 @@ class ListHarvest:
             return
         self._first = self._first or error
         self._idle += 1
-        if self._idle > _MAX_IDLE:
+        if self._idle > (_MAX_IDLE if run.pages else _MAX_IDLE_AT_ALL):
             self._fail(self._first)
         if self._leap():
             return

@@ -159,10 +159,13 @@ def test_every_usable_record_is_in_the_catalogue_and_no_other(harvested: Harvest
 def test_the_counts_of_each_run_are_those_of_the_material(harvested: Harvested) -> None:
     for endpoint in harvested.replay.endpoints:
         run, records = harvested.runs[endpoint.slug], endpoint.records
-        assert run["records"] == len(records)
         assert run["added"] == sum(record.usable for record in records)
-        assert run["failed"] == sum(record.broken for record in records)
         assert (run["changed"], run["deleted"]) == (0, 0)
+        if run["outcome"] == "incomplete":  # it was asked for again, and in parts
+            assert run["records"] > len(records)
+            continue
+        assert run["records"] == len(records)
+        assert run["failed"] == sum(record.broken for record in records)
         assert run["unchanged"] == sum(record.deleted for record in records)  # never ours, so nothing to delete
 
 
@@ -177,7 +180,7 @@ def test_every_member_ends_as_its_answers_deserve_and_each_bad_answer_is_named(h
         assert bool(run["error"]) == (outcome in {"failed", "incomplete"})
         assert "\n" not in (run["error"] or "")
         found = errors.get(endpoint.slug, [])
-        assert [text[: len(error)] for text in found] == ([error] if error else []), endpoint.slug
+        assert {text[: len(error)] for text in found} == ({error} if error else set()), endpoint.slug
     assert Counter(outcome for outcome, _ in ends.values()) == {
         "complete": 53,
         "incomplete": 9,
