@@ -63,9 +63,9 @@ class RealResponse:
 
     @cached_property
     def root(self) -> ElementTree.Element | None:
-        """The root element; None where the body is not well-formed."""
+        """The root element; None where the body is not well-formed, but for white space before it."""
         try:
-            return ElementTree.fromstring(self.body)  # noqa: S314 - files of our own choice
+            return ElementTree.fromstring(self.body.lstrip())  # noqa: S314 - files of our own choice
         except ElementTree.ParseError:
             return None
 
