@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ import click
 
 from harvester.errors import ConfigError
 from harvester.settings import load_settings
+from harvester.signals import graceful_stop, stop_signals
 
 if TYPE_CHECKING:
     from harvester.catalogue import Catalogue
@@ -165,7 +164,7 @@ def sample_members(host: str, port: int, register: bool) -> None:
     from harvester.samples.provider import serve
 
     repositories = sample_repositories(f"http://{host}:{port}")
-    with serve(repositories, host, port) as server, _stop_signals() as stop:
+    with serve(repositories, host, port) as server, stop_signals() as stop:
         if register:
             register_samples(host, port)
         for repository in repositories:
@@ -236,31 +235,3 @@ def utc(seconds: int) -> str:
     from harvester.datestamps import format_datestamp, from_epoch
 
     return format_datestamp(from_epoch(seconds))
-
-
-@contextmanager
-def graceful_stop() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts."""
-    with _stop_signals(once=True) as stop:
-        yield stop
-
-
-@contextmanager
-def _stop_signals(*, once: bool = False) -> Iterator[threading.Event]:
-    stop = threading.Event()
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def set_stop(_number: int, _frame: object) -> None:
-        stop.set()
-        if once:
-            for each in former:
-                signal.signal(each, signal.default_int_handler)
-            click.echo("stopping at the next page; once more to stop at once", err=True)
-
-    for number in former:
-        signal.signal(number, set_stop)
-    try:
-        yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

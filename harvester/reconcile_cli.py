@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
 
+from harvester.cli import opened_catalogue, run_json, run_line
 from harvester.settings import load_settings
+from harvester.signals import graceful_stop
 
 if TYPE_CHECKING:
-    from harvester.catalogue import Catalogue
     from harvester.catalogue.vanished import Pending
 
 
@@ -33,7 +32,6 @@ def reconcile(slugs: tuple[str, ...], as_json: bool) -> None:
     from harvester.catalogue.harvests import SUCCESSES
     from harvester.catalogue.members import get_member, list_members
     from harvester.catalogue.vanished import find_halt
-    from harvester.cli import graceful_stop, run_json, run_line
     from harvester.reconcile import reconcile_member
     from harvester.run import HarvestContext
     from harvester.turns import Turns
@@ -41,7 +39,7 @@ def reconcile(slugs: tuple[str, ...], as_json: bool) -> None:
     settings = load_settings()
     archive = open_archive(settings.archive_url)
     well = True
-    with _opened_catalogue() as catalogue, graceful_stop() as stop:
+    with opened_catalogue() as catalogue, graceful_stop() as stop:
         with catalogue.read() as connection:
             named = tuple(get_member(connection, slug) for slug in dict.fromkeys(slugs))
             chosen = named or list_members(connection)
@@ -73,7 +71,7 @@ def pending(slug: str, as_json: bool) -> None:
     from harvester.catalogue.members import get_member
     from harvester.catalogue.vanished import find_halt, list_pending
 
-    with _opened_catalogue() as catalogue, catalogue.read() as connection:
+    with opened_catalogue() as catalogue, catalogue.read() as connection:
         member = get_member(connection, slug)
         found, halted = list_pending(connection, member), find_halt(connection, member)
     for each in found:
@@ -92,7 +90,7 @@ def approve(slug: str) -> None:
     from harvester.catalogue.members import get_member
     from harvester.catalogue.vanished import approve_pending
 
-    with _opened_catalogue() as catalogue, catalogue.write() as connection:
+    with opened_catalogue() as catalogue, catalogue.write() as connection:
         count = approve_pending(connection, get_member(connection, slug), catalogue.now())
     click.echo(f"{count} go as soon as they are missed once more; `lumbung reconcile {slug}` looks now")
 
@@ -105,20 +103,9 @@ def keep(slug: str, identifiers: tuple[str, ...]) -> None:
     from harvester.catalogue.members import get_member
     from harvester.catalogue.vanished import keep_pending
 
-    with _opened_catalogue() as catalogue, catalogue.write() as connection:
+    with opened_catalogue() as catalogue, catalogue.write() as connection:
         count = keep_pending(connection, get_member(connection, slug), identifiers, catalogue.now())
     click.echo(f"{count} stay until they have been listed again")
-
-
-@contextmanager
-def _opened_catalogue() -> Iterator[Catalogue]:
-    from harvester.catalogue import open_catalogue
-
-    catalogue = open_catalogue(load_settings().catalogue_url)
-    try:
-        yield catalogue
-    finally:
-        catalogue.close()
 
 
 def _pending_json(pending: Pending) -> dict[str, object]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harvester.signals import graceful_stop
+
 if TYPE_CHECKING:
     from harvester.catalogue.records import CataloguedRecord
     from indexer.build import BuildCounts, Progress
@@ -95,7 +97,7 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
     from harvester.archive import open_archive
     from harvester.catalogue.links import count_due
     from harvester.catalogue.members import get_member, list_members
-    from harvester.cli import graceful_stop, opened_catalogue
+    from harvester.cli import opened_catalogue
     from harvester.errors import ConfigError
     from harvester.run import HarvestContext
     from harvester.settings import load_settings

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harvester.signals import graceful_stop
+
 if TYPE_CHECKING:
+    import threading
+
     from harvester.run import HarvestContext
 
 _JOB_SECONDS = 60
@@ -28,8 +32,13 @@ def work(at_once: int, *, once: bool, quiet: bool) -> None:
     the window it was begun in. Several workers may run side by side. A stop is at the next page, with exit
     status 0; a second Ctrl-C stops at once. Whatever is killed goes on where it was.
     """
+    with graceful_stop() as stop:  # before anything that takes time
+        _work(stop, at_once=at_once, once=once, quiet=quiet)
+
+
+def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> None:
     from harvester.archive import open_archive
-    from harvester.cli import graceful_stop, opened_catalogue
+    from harvester.cli import opened_catalogue
     from harvester.logs import set_up_logging
     from harvester.run import HarvestContext
     from harvester.settings import load_settings
@@ -48,7 +57,7 @@ def work(at_once: int, *, once: bool, quiet: bool) -> None:
 
         jobs.append(Job("links", _LINK_SECONDS, check_links))
         jobs.append(Job("link-report", _REPORT_SECONDS, report_links))
-    with opened_catalogue() as catalogue, graceful_stop() as stop:
+    with opened_catalogue() as catalogue:
         context = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)
 

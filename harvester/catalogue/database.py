@@ -11,7 +11,7 @@ from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from time import time
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, Table, create_engine, event, inspect
 from sqlalchemy.engine import make_url
@@ -127,9 +127,17 @@ class _WriterLock:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Nobody else writes."""
-        with self._threads, _named_errors(), self._path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._threads, self._locked():
             yield
+
+    def _locked(self) -> BinaryIO:
+        """The lock's file; closing it lets the next one in."""
+        try:
+            file = self._path.open("ab")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise CatalogueError(f"the catalogue cannot be written: {error}") from error
+        return file
 
 
 def open_catalogue(url: str, now: Callable[[], float] = time) -> Catalogue:
@@ -211,5 +219,3 @@ def _named_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise CatalogueError(f"the catalogue does not answer: {error.orig}") from error
-    except OSError as error:
-        raise CatalogueError(f"the catalogue cannot be written: {error}") from error
