@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 
 from harvester.catalogue import leases
 from harvester.catalogue.harvests import SUCCESSES, Run
-from harvester.catalogue.members import Member, get_present, set_next_run
+from harvester.catalogue.members import Member, find_due, get_present, set_next_run
 from harvester.catalogue.tables import harvests
 from harvester.datestamps import format_datestamp, from_epoch
 from harvester.errors import CatalogueError, HarvestSupersededError
@@ -41,6 +41,7 @@ class Turn:
     stop: threading.Event = field(default_factory=threading.Event)
     ending: Literal["", "stopped", "closed", "paused", "lost"] = ""
     member: Member | None = None  # who is asked now
+    was_due: int | None = None  # when that one was due, as its harvest began
 
     def end(self, why: Literal["stopped", "closed", "paused", "lost"]) -> None:
         """The harvest is asked to end at its next page."""
@@ -137,6 +138,8 @@ class Turns:
             CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own.
         """
         turn.member = member
+        with self._catalogue.read() as connection:
+            turn.was_due = find_due(connection, member)
         try:
             run = harvest_member(self._context_of(turn), member, full=full)
         except Exception as error:
@@ -170,17 +173,16 @@ class Turns:
         member = get_present(connection, member)
         schedule, spread = member.care.schedule, spread_of(member.slug)
         if run.outcome in SUCCESSES:
-            next_run = schedule.next_run(run.started_at, spread=spread)
-            set_next_run(connection, member, next_run, failures=0)
+            moment = schedule.next_run(run.started_at, spread=spread)
+            next_run = set_next_run(connection, member, moment, failures=0, was_due=turn.was_due)
         elif turn.ending == "closed":
-            next_run = schedule.open_from(now, spread)
-            set_next_run(connection, member, next_run)
+            next_run = set_next_run(connection, member, schedule.open_from(now, spread))
             run = replace(run, error=f"its window {member.care.window} has closed; goes on at {_time(next_run)}")
             connection.execute(update(harvests).where(harvests.c.id == run.id).values(error=run.error))
         elif turn.ending in {"stopped", "paused"}:
             return run  # it stays due
         else:
-            next_run = leases.settle_failure(connection, member, now)
+            next_run = leases.settle_failure(connection, member, now, turn.was_due)
         self._log.info("settled", member=member.slug, outcome=run.outcome, next_run=_time(next_run))
         return run
 
@@ -191,7 +193,7 @@ class Turns:
                 if run_id := leases.find_open_run(connection, member):
                     leases.end_run(connection, member, run_id, "incomplete", str(error), now)
                 if failed:
-                    leases.settle_failure(connection, member, now)
+                    leases.settle_failure(connection, member, now, turn.was_due)
 
     def _is_ours(self, connection: Connection, turn: Turn, now: int) -> bool:
         """Whoever has the turn now settles the member."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from harvester.catalogue.harvests import KILLED, Outcome
-from harvester.catalogue.members import Member, get_present, member_of, set_next_run
+from harvester.catalogue.members import Member, find_due, get_present, member_of, set_next_run
 from harvester.catalogue.tables import harvests, leases, lists, members
 from harvester.errors import HarvestSupersededError
 from harvester.owners import is_gone
@@ -75,7 +75,7 @@ def free_dead(connection: Connection, now: int) -> None:
     """No turn is left whose time is up or whose process is gone, and no run is open under it."""
     for row in connection.execute(select(leases)).all():
         if row.until <= now or is_gone(row.owner):
-            for member, run_id in _open_runs(connection, row.host, since=now):
+            for member, run_id, _ in _open_runs(connection, row.host, since=now):
                 end_run(connection, member, run_id, "incomplete", KILLED, now)
             release(connection, row.owner, row.host)
 
@@ -88,22 +88,24 @@ def end_stalled(connection: Connection, now: int, stall_seconds: float) -> tuple
     since = int(now - stall_seconds)
     stalled = []
     for host, owner in connection.execute(select(leases.c.host, leases.c.owner)).all():
-        for member, run_id in _open_runs(connection, host, since=since):
+        for member, run_id, started_at in _open_runs(connection, host, since=since):
             error = f"no progress for {stall_seconds / 60:g} minutes; the next harvest goes on from the last page"
             end_run(connection, member, run_id, "failed", error, now)
-            settle_failure(connection, member, now)
+            # Who began it knows when it was due; what it became due at since then is what somebody asked for.
+            asked = started_at < find_due(connection, member) <= now
+            settle_failure(connection, member, now, was_due=started_at if asked else None)
             release(connection, owner, host)
             stalled.append(member)
     return tuple(stalled)
 
 
-def settle_failure(connection: Connection, member: Member, now: int) -> int:
-    """The member has failed once more in a row and is tried again after a longer pause; when."""
+def settle_failure(connection: Connection, member: Member, now: int, was_due: int | None = None) -> int:
+    """The member has failed once more in a row and is tried again after a longer pause, or as somebody has asked since
+    it `was_due`; when."""
     failures: int = connection.execute(select(members.c.failures).where(members.c.id == member.id)).scalar_one() + 1
     member = get_present(connection, member)
     moment = member.care.schedule.next_run(now, failures=failures, spread=spread_of(member.slug))
-    set_next_run(connection, member, moment, failures)
-    return moment
+    return set_next_run(connection, member, moment, failures, was_due=was_due)
 
 
 def end_run(connection: Connection, member: Member, run_id: int, outcome: Outcome, error: str, now: int) -> None:
@@ -121,11 +123,11 @@ def find_open_run(connection: Connection, member: Member) -> int | None:
     return int(row.id) if row and row.outcome is None else None
 
 
-def _open_runs(connection: Connection, host: str, *, since: int) -> list[tuple[Member, int]]:
-    """The open runs of the host's members that showed no progress after this moment."""
+def _open_runs(connection: Connection, host: str, *, since: int) -> list[tuple[Member, int, int]]:
+    """The open runs of the host's members that showed no progress after this moment, and when they began."""
     newest = select(func.max(harvests.c.id)).where(harvests.c.member_id == members.c.id).correlate(members)
     query = (
-        select(members, harvests.c.id.label("run_id"))
+        select(members, harvests.c.id.label("run_id"), harvests.c.started_at)
         .join(harvests, harvests.c.id == newest.scalar_subquery())
         .where(
             members.c.host == host,
@@ -133,7 +135,7 @@ def _open_runs(connection: Connection, host: str, *, since: int) -> list[tuple[M
             func.coalesce(harvests.c.heartbeat, harvests.c.started_at) <= since,
         )
     )
-    return [(member_of(row), row.run_id) for row in connection.execute(query)]
+    return [(member_of(row), row.run_id, row.started_at) for row in connection.execute(query)]
 
 
 def _insert(connection: Connection, owner: str, host: str, until: int) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -15,7 +15,10 @@ from harvester.catalogue.tables import listed, lists, members, vanished
 from harvester.errors import ConfigError
 from harvester.schedule import spread_of
 
+MAX_NAME = 500
+_MAX_URL = 2000
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ARGUMENTS = {"verb", "metadataprefix", "from", "until", "set", "identifier", "resumptiontoken"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,13 @@ class Member:
         """Raises `ConfigError` naming what is wrong."""
         if not _SLUG.fullmatch(self.slug) or len(self.slug) > 64:
             raise ConfigError(
-                f"the slug {self.slug!r} must be lower-case letters, digits and single hyphens, 64 at the most"
+                f"the slug {_begin(self.slug)} must be lower-case letters, digits and single hyphens, 64 at the most"
             )
-        if not self.name.strip() or not self.name.isprintable():
-            raise ConfigError(f"{self.slug}: the name {self.name!r} must be one line of text, and not blank")
+        if not self.name.strip() or not self.name.isprintable() or len(self.name) > MAX_NAME:
+            raise ConfigError(
+                f"{self.slug}: the name {_begin(self.name)} must be one line of text, and not blank; "
+                f"{MAX_NAME} characters at the most"
+            )
         try:
             parts = urlsplit(self.base_url)
             right = parts.scheme in {"http", "https"} and (parts.port or 1) and not parts.fragment
@@ -46,8 +52,11 @@ class Member:
             right = right and all((parts.hostname or "").removesuffix(".").split("."))
         except ValueError:
             right = False
-        if not right or not self.base_url.isprintable() or " " in self.base_url:
-            raise ConfigError(f"{self.slug}: the base URL {self.base_url!r} must be a http:// or https:// address")
+        right = right and self.base_url.isprintable() and " " not in self.base_url and len(self.base_url) <= _MAX_URL
+        if not right:
+            raise ConfigError(
+                f"{self.slug}: the base URL {_begin(self.base_url)} must be a http:// or https:// address"
+            )
         if parts.username or parts.password:
             raise ConfigError(f"{self.slug}: the base URL must not carry a user name or password")
         if any(name.lower() == "verb" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
@@ -61,6 +70,21 @@ class Member:
     def host(self) -> str:
         """The host that serves the member; hosts are asked one thing at a time."""
         return urlsplit(self.base_url).hostname or ""
+
+
+def trim_base_url(url: str) -> str:
+    """The address without the arguments of OAI-PMH requests, which people paste along; what else it has stays."""
+    address, _, rest = url.partition("?")
+    query, hash_, fragment = rest.partition("#")
+    names = ((pair, unquote_plus(pair.partition("=")[0])) for pair in query.split("&"))
+    # Who copies from the source of a page has `&amp;`.
+    kept = "&".join(pair for pair, name in names if name.removeprefix("amp;").lower() not in _ARGUMENTS)
+    return address + (f"?{kept}" if kept else "") + hash_ + fragment
+
+
+def _begin(text: str) -> str:
+    """The text for a message: what a person mistook for a name may be a whole file."""
+    return repr(text) if len(text) <= 120 else f"{text[:100]!r}..."
 
 
 def add_member(connection: Connection, member: Member, now: int) -> Member:
@@ -113,14 +137,15 @@ def _row(member: Member) -> dict[str, Any]:
     return kept | several | asdict(member.care) | {"removed_at": None}
 
 
-def _next_run(member: Member, row: Any, now: int) -> int:
+def _next_run(member: Member, row: Any, now: int) -> int | None:
     schedule, spread = member.care.schedule, spread_of(member.slug)
     if row is None or row.removed_at is not None:
         return schedule.open_from(now, spread)
-    due: int = now if row.next_run is None else row.next_run
+    due: int | None = row.next_run
     if schedule == _care(row).schedule:
         return due
-    return schedule.open_from(max(now, min(due, schedule.next_run(now, spread=spread))), spread)
+    moment = schedule.open_from(max(now, min(due or now, schedule.next_run(now, spread=spread))), spread)
+    return due if (due or 0) <= now == moment else moment  # who is due, and may be asked, is not asked for anew
 
 
 def ask_for_run(connection: Connection, member: Member, now: int) -> int:
@@ -136,10 +161,23 @@ def ask_for_run(connection: Connection, member: Member, now: int) -> int:
     return moment
 
 
-def set_next_run(connection: Connection, member: Member, moment: int, failures: int | None = None) -> None:
-    """The member is due at that moment, after so many failures in a row, or as many as before."""
+def find_due(connection: Connection, member: Member) -> int:
+    """When the member is due; 0 for as soon as may be."""
+    return connection.execute(select(members.c.next_run).where(members.c.id == member.id)).scalar_one() or 0
+
+
+def set_next_run(
+    connection: Connection, member: Member, moment: int, failures: int | None = None, *, was_due: int | None = None
+) -> int:
+    """The member is due at that moment, after so many failures in a row, or as many as before; when it is due.
+
+    Where it is not due any more when it `was_due`, somebody has asked for a run meanwhile, which stays.
+    """
+    due = find_due(connection, member)
+    moment = moment if was_due in {None, due} else due
     values = {"next_run": moment} | ({} if failures is None else {"failures": failures})
     connection.execute(update(members).where(members.c.id == member.id).values(**values))
+    return moment
 
 
 def find_member(connection: Connection, slug: str) -> Member | None:
@@ -188,7 +226,7 @@ def describe_member(connection: Connection, member: Member, *, name: str, contac
     """What the repository says of itself is known; its name counts where the operator gave it none."""
     told = {"contact": contact or None, "deletion": deletion or None}
     if name and member.name == member.slug:
-        told["name"] = name
+        told["name"] = name[:MAX_NAME]
     columns = [members.c[column] for column in told]
     present = connection.execute(select(*columns).where(members.c.id == member.id)).one()
     if tuple(present) != tuple(told.values()):
@@ -212,7 +250,7 @@ def member_of(row: Any) -> Member:
     """The member that a row of the table is."""
     return Member(
         slug=row.slug,
-        name=row.name,
+        name=row.name[:MAX_NAME],  # it was stored when it could be longer
         base_url=row.base_url,
         prefixes=tuple(row.prefixes),
         sets=tuple(row.sets),

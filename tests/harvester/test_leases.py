@@ -191,6 +191,16 @@ def test_a_run_with_no_progress_has_failed_and_what_it_writes_later_is_refused(c
         )
 
 
+def test_a_run_that_was_asked_for_follows_one_that_stalled(catalogue: Catalogue) -> None:
+    member = add(catalogue, "a")
+    with catalogue.write() as connection:
+        assert claim_host(connection, new_owner(), member.host, NOW) is None
+        begin_harvest(connection, member, NOW)
+        assert ask_for_run(connection, member, NOW + 5) == NOW + 5
+        assert end_stalled(connection, NOW + 600, 600) == (member,)
+    assert next_run(catalogue, "a") == NOW + 5
+
+
 def test_failures_in_a_row_make_the_pauses_grow(catalogue: Catalogue) -> None:
     member = add(catalogue, "a")
     with catalogue.write() as connection:

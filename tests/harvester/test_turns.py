@@ -21,12 +21,12 @@ from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.care import Care
 from harvester.catalogue.harvests import Run, get_status, list_runs
 from harvester.catalogue.leases import claim_host, release
-from harvester.catalogue.members import Member, add_member, get_member, list_members
+from harvester.catalogue.members import Member, add_member, ask_for_run, get_member, import_members, list_members
 from harvester.catalogue.records import iter_records
 from harvester.catalogue.tables import jobs, leases, members
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
-from harvester.schedule import spread_of
+from harvester.schedule import Schedule, spread_of
 from harvester.settings import load_settings
 from harvester.side_by_side import harvest_members
 from harvester.worker import Job, work
@@ -267,6 +267,28 @@ def test_what_the_operator_changed_meanwhile_counts_for_the_next_run(network: Ne
     repository.on_request = change
     network.work()
     assert (network.due("a")[0] or 0) - network.clock >= 7 * DAY
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["complete", "failed"])
+def test_a_run_that_is_asked_for_during_a_harvest_follows_it(fails: bool, network: Network) -> None:
+    """And once only; a change of its rule meanwhile is no such wish."""
+    repository = network.add("a")
+
+    def ask(request: Request) -> None:
+        if request.number == 2:
+            network.clock += 60
+            with network.catalogue.write() as connection:
+                member = get_member(connection, "a")
+                import_members(connection, [replace(member, care=replace(member.care, rule="7d"))], network.clock)
+                if len(network.runs("a")) == 1:
+                    ask_for_run(connection, member, network.clock)
+
+    repository.on_request = ask
+    if fails:
+        repository.fail("ListRecords", Fault(status=403, body=b"no"))
+    network.work()
+    assert outcomes_of(network, "a") == ["failed" if fails else "complete", "complete" if fails else "nothing-new"]
+    assert network.due("a")[0] == Schedule("7d").next_run(network.runs("a")[-1].started_at, spread=spread_of("a"))
 
 
 def test_jobs_are_done_after_harvests_and_one_that_fails_is_kept_and_stops_nobody(network: Network) -> None:
