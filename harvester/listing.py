@@ -45,6 +45,7 @@ from harvester.errors import (
 from harvester.oai.client import PageResponse
 from harvester.oai.page import Page
 from harvester.observations import leave_out_others, look_at_clock, look_at_dates
+from harvester.problems import code_of
 from harvester.run import STOPPED, MemberRun
 from harvester.shown import Shown
 
@@ -57,6 +58,7 @@ _MAX_IDLE = 10
 _MAX_IDLE_AT_ALL = 2
 # Windows in a row whose token was refused: half a century is down to seconds sooner.
 _MAX_REFUSED = 40
+_MAX_LOOPS = 12  # the same of windows whose list went round, which takes more requests to see
 # A server that always promises more than it has would be halved for ever.
 _MAX_SHORT = 8
 # Records that are asked for one by one: in a window that can be made smaller, and in the smallest.
@@ -106,6 +108,7 @@ class ListHarvest:
         self._stale = False  # whether the token is an earlier run's, and nothing came of it yet
         self._new_form = ""  # why dates are asked for in another form, until that was of use
         self._idle = self._short = self._refused = 0
+        self._looped = False
         self._first: MemberError | None = None  # of the trouble that is being met
         self._given_up: set[Window] = set()
 
@@ -117,6 +120,8 @@ class ListHarvest:
         """
         if self.state.token is None and self.state.parts is None:
             self._begin(afresh=self.state.pass_started is not None)
+            if self.run.quirk("loops"):
+                self._split()
         try:
             while not self._done:
                 self._check_stop()
@@ -127,6 +132,8 @@ class ListHarvest:
                     self._prove()
                 except ProtocolError as error:
                     self._meet_error(error)
+                except TokenLoopError as error:
+                    self._meet_loop(error)
                 except (MalformedResponseError, UnreachableError) as error:
                     self._meet_damage(error)
                 except RefusedError as error:
@@ -363,6 +370,16 @@ class ListHarvest:
             if self._refused > _MAX_REFUSED:  # as where from and until are ignored
                 raise refused
             self._give_up(refused)
+
+    def _meet_loop(self, error: TokenLoopError) -> None:
+        """The window is halved, since a list of one page has no token; raises where that is of no use."""
+        self.run.find("loops", "yes", str(error))
+        if not self._looped:
+            self._looped = True
+            self.run.note(code_of(error), str(error))
+        self._refused += 1
+        if self._refused > _MAX_LOOPS or not self._split():
+            raise error
 
     def _meet_damage(self, error: MalformedResponseError | UnreachableError) -> None:
         """The broken page is got around; raises where the server is in more trouble than one page can make."""

@@ -22,6 +22,7 @@ QUIRKS: dict[str, tuple[str, frozenset[str] | None]] = {
     "full": ("`from` cannot be trusted: every harvest asks for everything", frozenset({"yes"})),
     "clock": ("the server's clock or datestamps are not UTC: `from` goes back one day more", None),
     "token-prefix": ("a resumptionToken is sent with metadataPrefix beside it", frozenset({"yes"})),
+    "loops": ("a resumptionToken leads back to where it came from: lists are asked for in parts", frozenset({"yes"})),
     "leaves-set": ("lists leave the set that was asked for: records of other sets are left out", frozenset({"yes"})),
     "identity": ("the server's gzip is broken: it is asked for plain answers", frozenset({"yes"})),
     "size": ("completeListSize is wrong and is not believed; only an operator can say so", frozenset({"ignore"})),

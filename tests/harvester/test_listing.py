@@ -15,11 +15,14 @@ from fakes.lumbung_process import Harvests, Plant
 from fakes.network import Network
 from fakes.provider import FakeProvider, FakeRecord, Fault, Request
 from fakes.wild import WildRepository
+from sqlalchemy import select
 
 from harvester.archive import open_archive
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.harvests import list_problems
+from harvester.catalogue.tables import problems
 from harvester.datestamps import format_datestamp
+from harvester.oai import client
 
 EXPIRED = Fault(body=b'<OAI-PMH><error code="badResumptionToken">told so</error></OAI-PMH>')
 BUSY = Fault(status=503, body=b"busy", headers={"Retry-After": "9999"})
@@ -330,3 +333,17 @@ def test_sizes_that_change_never_make_a_list_complete_that_lacks_records(
         assert run.outcome == "incomplete" or live == set(liar.records), seed
         assert len(liar.requests) < 200
     assert min(outcomes.values()) > 5
+
+
+def test_a_list_that_goes_round_is_had_in_parts_and_in_parts_at_once_the_next_time(
+    network: Network, repository: WildRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_FRUITLESS", 5)
+    repository.habits.stuck = True
+    run = network.harvest()
+    assert (run.outcome, run.added) == ("complete", 100)
+    with network.catalogue.read() as connection:
+        assert connection.execute(select(problems.c.code)).scalars().all() == ["token-loop"]
+    repository.requests.clear()
+    assert network.harvest(full=True).outcome == "nothing-new"
+    assert "until" in repository.lists()[0].arguments
