@@ -20,6 +20,7 @@ from indexer.engine.compile import Compiler
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.schema import schema_checksum
 from indexer.engine.store import open_index
+from indexer.engine.tantivy_query import TantivyDialect
 from indexer.parser import parse_query
 from indexer.query import Facet, SearchRequest
 
@@ -114,7 +115,7 @@ def _bare(folder: Path) -> Callable[[SearchRequest], object]:
     (build,) = folder.glob("*-*/")
     index = open_index(build)
     searcher = index.searcher()
-    compiler = Compiler(index.schema, searcher)
+    compiler = Compiler(TantivyDialect(index.schema, searcher))
     compiled: dict[SearchRequest, tantivy.Query] = {}
 
     def search(request: SearchRequest) -> object:

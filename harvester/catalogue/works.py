@@ -142,6 +142,12 @@ def count_work_changes(connection: Connection, after: int) -> int:
     return connection.execute(query).scalar_one()
 
 
+def count_works(connection: Connection) -> int:
+    """How many works have a live record."""
+    query = select(func.count(records.c.work_id.distinct())).where(records.c.deleted.is_(False))
+    return connection.execute(query).scalar_one()
+
+
 # One parameter however many values, and statements that are compiled once: most of the time went there.
 _AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
 _KEY, _RECORD = match_keys.c.key, match_keys.c.record_id

@@ -2,7 +2,7 @@
 
     write.lock               held by the one process that writes
     current                  the name of the active build; replaced atomically, so readers follow a swap
-    <checksum>-<number>/     one build: tantivy's files and `watermark`
+    <checksum>-<number>/     one build: tantivy's files and `watermark`; the former one stays until the next swap
 
 The system frees the lock when its holder dies, in whatever way.
 """
@@ -14,7 +14,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harvester.errors import EngineError, SchemaChangedError
+from harvester.errors import EngineBusyError, SchemaChangedError
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -58,7 +58,7 @@ class IndexFolder:
         return build if (build / "meta.json").exists() else None
 
     def lock(self) -> None:
-        """This process writes. Raises EngineError where another does; holding the lock already is no error."""
+        """This process writes. Raises EngineBusyError where another does; holding the lock already is no error."""
         if self._lock is not None:
             return
         self.root.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class IndexFolder:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(handle)
-            raise EngineError(
+            raise EngineBusyError(
                 f"another process is writing to the index: it holds the lock {path}; try again when it is done"
             ) from error
         self._lock = handle
@@ -85,9 +85,17 @@ class IndexFolder:
         return self.root / f"{self._checksum}-{max(taken, default=0) + 1}"
 
     def activate(self, build: Path) -> None:
-        """Readers open this build from now on; every other one is gone. Needs the lock."""
+        """Readers open this build from now on; but for the former one every other is gone. Needs the lock."""
+        former = self.pointer.read_text(encoding="utf-8").strip() if self.pointer.exists() else ""
         sync_folder(self.root)
         write_durably(self.pointer, build.name)
         for path in self.root.iterdir():
-            if path.is_dir() and path != build:
+            if path.is_dir() and path.name not in {build.name, former}:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Nothing was built here. Needs the lock."""
+        self.pointer.unlink(missing_ok=True)
+        for path in self.root.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)

@@ -1,0 +1,232 @@
+"""A real Elasticsearch server for the tests, or the one that LUMBUNG_TEST_ELASTICSEARCH names.
+
+`python tests/services/elasticsearch.py` fetches and unpacks the server beforehand, as `.ci/run` does. It is the
+distribution that Elasticsearch's own integration tests use, from Maven Central: the true server with few modules.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+from uuid import uuid4
+
+import pytest
+from elasticsearch import Elasticsearch
+
+VERSION = "9.5.3"
+_ARTIFACT = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
+_START_SECONDS = 120
+_PR_SET_PDEATHSIG = 1
+
+
+class MissingError(Exception):
+    """The server cannot be had on this machine; the text says what to install."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at `url`; `process` is None for one that others run."""
+
+    url: str
+    process: subprocess.Popen[bytes] | None = None
+
+    def remove(self, address: str) -> None:
+        """The builds of the index at this address are gone."""
+        with Elasticsearch(self.url) as client:
+            if names := list(client.indices.get_alias(index=f"{address.rsplit('/', 1)[1]}-*")):
+                client.indices.delete(index=names)
+
+    def pause(self) -> None:
+        """It takes connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It answers again."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+
+def find_java() -> Path:
+    """The home of a JDK of version 21 or newer."""
+    homes = [Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if name in os.environ]
+    for home in [*homes, *sorted(Path("/usr/lib/jvm").glob("*"))]:
+        release = home / "release"
+        found = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.is_file() else None
+        if found and int(found[1]) >= 21:
+            return home
+    raise MissingError("Elasticsearch needs a JDK, version 21 or newer: install one, or name it by ES_JAVA_HOME")
+
+
+def unpacked_server(*, fetch: bool) -> Path:
+    """The folder of the server's programs: kept from run to run, where a user who is not root can read it."""
+    cache = Path("/var/cache") if os.geteuid() == 0 else Path.home() / ".cache"
+    home = cache / "lumbung-tests" / f"elasticsearch-{VERSION}"
+    if home.is_dir():
+        return home
+    archive = Path.home() / _archive_path()
+    if not archive.is_file():
+        command = ["mvn", "-q", "-B", "dependency:get", f"-Dartifact={_ARTIFACT}", "-Dtransitive=false"]
+        if not (fetch and shutil.which("mvn")):
+            raise MissingError(f"Elasticsearch is not here: `{' '.join(command)}` fetches it (Maven, 130 MB)")
+        subprocess.run(command, check=True, timeout=900)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=home.parent) as draft:
+        with zipfile.ZipFile(archive) as files:
+            files.extractall(draft)
+        made = Path(draft) / home.name
+        for program in (made / "bin").iterdir():
+            program.chmod(0o755)
+        Path(draft).chmod(0o755)
+        if not home.is_dir():
+            made.rename(home)
+    return home
+
+
+def _archive_path() -> Path:
+    group, name, version, _ = _ARTIFACT.split(":")
+    return Path(".m2/repository", *group.split("."), name, version, f"{name}-{version}.zip")
+
+
+@contextmanager
+def running_server(settings: Sequence[str] = (), *, password: str = "", port: int = 0) -> Iterator[Server]:
+    """A server of one's own on a free port of this machine, gone at the end with all it kept.
+
+    With a `password` it asks for that of the user `elastic`.
+    """
+    java, home, port = find_java(), unpacked_server(fetch=True), port or _free_port()
+    with TemporaryDirectory(prefix="lumbung-elasticsearch-") as place:
+        config = Path(place) / "config"
+        shutil.copytree(home / "config", config)
+        scratch = Path(place) / "scratch"
+        scratch.mkdir()
+        lines = [
+            "discovery.type: single-node",
+            "network.host: 127.0.0.1",
+            f"http.port: {port}",
+            f"transport.port: {_free_port()}",
+            f"path.data: {place}/data",
+            f"path.logs: {place}/logs",
+            f"xpack.security.enabled: {str(bool(password)).lower()}",
+            "cluster.routing.allocation.disk.threshold_enabled: false",
+            *settings,
+        ]
+        (config / "elasticsearch.yml").write_text("\n".join(lines) + "\n")
+        options = (config / "jvm.options").read_text()
+        (config / "jvm.options").write_text("".join(line for line in options.splitlines(True) if "-Xlog" not in line))
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": place,
+            "ES_PATH_CONF": str(config),
+            "ES_TMPDIR": str(scratch),
+            "ES_JAVA_HOME": str(java),
+            "ES_JAVA_OPTS": "-Xms1g -Xmx1g",
+        }
+        user = _plain_user()
+        if user is not None:
+            subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", place], check=True)
+        who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+        if password:
+            keystore = [str(home / "bin" / "elasticsearch-keystore")]
+            for command, text in (("create", ""), ("add -x bootstrap.password", password)):
+                subprocess.run([*keystore, *command.split()], input=text.encode(), env=environment, check=True, **who)  # type: ignore[call-overload]  # who is a user, or nobody
+        log = Path(place, "output").open("wb")  # noqa: SIM115 - open as long as the server writes to it
+        process = subprocess.Popen(
+            [str(home / "bin" / "elasticsearch")],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=place,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one system call
+            **who,  # type: ignore[call-overload]  # as above
+        )  # fmt: skip
+        try:
+            _wait_until_open(port, process, Path(place, "output"), wanted=401 if password else 200)
+            login = f"elastic:{password}@" if password else ""
+            yield Server(f"http://{login}127.0.0.1:{port}", process)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            log.close()
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> Iterator[Server]:
+    """An Elasticsearch server that many tests share, each with an index of its own."""
+    if named := os.environ.get("LUMBUNG_TEST_ELASTICSEARCH"):
+        yield Server(named.rstrip("/"))
+        return
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture
+def elasticsearch_index(elasticsearch: Server) -> Iterator[str]:
+    """The address of an index that nobody has used, for LUMBUNG_ENGINE; gone at the end."""
+    address = f"{elasticsearch.url}/test-{uuid4().hex[:12]}"
+    yield address
+    elasticsearch.remove(address)
+
+
+@contextmanager
+def own_server(settings: Sequence[str] = (), *, password: str = "", port: int = 0) -> Iterator[Server]:
+    """A server as `running_server` starts it; the test is skipped where it cannot be had, and fails in CI."""
+    try:
+        find_java()
+        unpacked_server(fetch="CI" in os.environ)
+    except MissingError as error:
+        (pytest.fail if "CI" in os.environ else pytest.skip)(str(error))
+    with running_server(settings, password=password, port=port) as server:
+        yield server
+
+
+def _plain_user() -> pwd.struct_passwd | None:
+    """Who runs the server, which refuses to be root."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_open(port: int, process: subprocess.Popen[bytes], output: Path, *, wanted: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            status = urlopen(f"http://127.0.0.1:{port}/_cluster/health", timeout=5).status
+        except HTTPError as error:
+            status = error.code
+        except (URLError, OSError):
+            status = 0
+        if status == wanted:
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"Elasticsearch did not start: {output.read_text()[-3000:]}")
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    print(find_java(), unpacked_server(fetch=True), file=sys.stderr)  # noqa: T201 - a program's answer
