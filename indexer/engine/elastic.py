@@ -192,7 +192,7 @@ class ElasticEngine:
             self._seen = None
 
     def close(self) -> None:
-        """No connection is open."""
+        """No connection is open; a later call opens again."""
         self._server.close()
 
     def _to_write(self) -> Build:

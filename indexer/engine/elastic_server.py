@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,19 +56,23 @@ class Server:
 
     def __init__(self, address: ServerAddress) -> None:
         self.address = address
-        secured = {"ca_certs": address.ca} if address.ca else {}
-        login = {"basic_auth": (address.user, address.password)} if address.user else {}
-        self.client = Elasticsearch(
-            [address.url],
-            request_timeout=address.timeout,
-            max_retries=0,
-            connections_per_node=_CONNECTIONS,
-            **({"api_key": address.api_key} if address.api_key else login),
-            **secured,  # type: ignore[arg-type]  # each is what its name says
-        )
-        self.patient = self.client.options(request_timeout=address.timeout * _LONGER)
         self.patience = address.timeout * _LONGER
+        self._lock = threading.Lock()
+        self._client: Elasticsearch | None = None
         self._resting_until = 0.0
+
+    @property
+    def client(self) -> Elasticsearch:
+        """The client, for what is quickly answered."""
+        with self._lock:
+            if self._client is None:
+                self._client = _connect(self.address)
+            return self._client
+
+    @property
+    def patient(self) -> Elasticsearch:
+        """The same, for what may take its time."""
+        return self.client.options(request_timeout=self.patience)
 
     @contextmanager
     def asked(self, absent: Callable[[], EngineError]) -> Iterator[None]:
@@ -99,8 +104,24 @@ class Server:
         return EngineUnavailableError(f"{said} ({_cause(error)})")
 
     def close(self) -> None:
-        """No connection is open."""
-        self.client.close()
+        """No connection is open; the next question opens one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+
+
+def _connect(address: ServerAddress) -> Elasticsearch:
+    secured = {"ca_certs": address.ca} if address.ca else {}
+    login = {"basic_auth": (address.user, address.password)} if address.user else {}
+    return Elasticsearch(
+        [address.url],
+        request_timeout=address.timeout,
+        max_retries=0,
+        connections_per_node=_CONNECTIONS,
+        **({"api_key": address.api_key} if address.api_key else login),
+        **secured,  # type: ignore[arg-type]  # each is what its name says
+    )
 
 
 def _cause(error: ApiError) -> str:

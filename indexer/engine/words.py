@@ -86,14 +86,13 @@ def mend(vocabulary: Vocabulary, text: str) -> str | None:
         if token.source in wanted and len(token.text) >= _SHORTEST_MENDED and token.text.isalpha()
     ]
     known = vocabulary.found({token.source for token in tokens}) if tokens else ()
-    replaced = [
-        (token.start, token.end, near)
-        for token in tokens
-        if token.source not in known and (near := _nearest(vocabulary, token.text)) is not None
-    ]
-    for start, end, near in reversed(replaced):
-        text = text[:start] + near + text[end:]
-    return text if replaced else None
+    near = {word: _nearest(vocabulary, word) for word in {t.text for t in tokens if t.source not in known}}
+    parts, at = [], 0
+    for token in tokens:
+        if token.source not in known and (better := near[token.text]) is not None:
+            parts += [text[at : token.start], better]
+            at = token.end
+    return "".join([*parts, text[at:]]) if parts else None
 
 
 def _nearest(vocabulary: Vocabulary, word: str) -> str | None:
