@@ -7,9 +7,9 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from services.elasticsearch import elasticsearch, elasticsearch_index
+from services.elasticsearch import elasticsearch, elasticsearch_index, elasticsearch_module_index
 
-__all__ = ["elasticsearch", "elasticsearch_index"]
+__all__ = ["elasticsearch", "elasticsearch_index", "elasticsearch_module_index"]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -46,11 +46,14 @@ class Server:
     url: str
     process: subprocess.Popen[bytes] | None = None
 
-    def remove(self, address: str) -> None:
-        """The builds of the index at this address are gone."""
+    @contextmanager
+    def new_index(self) -> Iterator[str]:
+        """The address of an index that nobody has used; its builds are gone at the end."""
+        name = f"test-{uuid4().hex[:12]}"
+        yield f"{self.url}/{name}"
         with Elasticsearch(self.url) as client:
-            if names := list(client.indices.get_alias(index=f"{address.rsplit('/', 1)[1]}-*")):
-                client.indices.delete(index=names)
+            if builds := list(client.indices.get_alias(index=f"{name}-*")):
+                client.indices.delete(index=builds)
 
     def pause(self) -> None:
         """It takes connections and answers nothing."""
@@ -180,9 +183,15 @@ def elasticsearch() -> Iterator[Server]:
 @pytest.fixture
 def elasticsearch_index(elasticsearch: Server) -> Iterator[str]:
     """The address of an index that nobody has used, for LUMBUNG_ENGINE; gone at the end."""
-    address = f"{elasticsearch.url}/test-{uuid4().hex[:12]}"
-    yield address
-    elasticsearch.remove(address)
+    with elasticsearch.new_index() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def elasticsearch_module_index(elasticsearch: Server) -> Iterator[str]:
+    """The same for all tests of a module."""
+    with elasticsearch.new_index() as address:
+        yield address
 
 
 @contextmanager
