@@ -24,7 +24,15 @@ from indexer.engine.elastic_reading import WITH_DOCUMENTS, Reader, document_of, 
 from indexer.engine.elastic_server import Server, ServerAddress
 from indexer.engine.elastic_words import ElasticCounted, ElasticWords
 from indexer.engine.facets import count_facets, terms_of
-from indexer.engine.schema import SORT_FIELDS, Entry, make_entry, order_key, schema_checksum
+from indexer.engine.schema import (
+    EXACT_WEIGHTS,
+    SORT_FIELDS,
+    STEM_WEIGHTS,
+    Entry,
+    make_entry,
+    order_key,
+    schema_checksum,
+)
 from indexer.engine.words import complete, mend, telling_words
 from indexer.highlight import Matcher, make_hit
 from indexer.parser import parse_words
@@ -34,6 +42,7 @@ _WINDOW = 10_000  # no server gives more hits at once
 _IDS_AT_ONCE = 5000
 _LONGEST_KEY = 512  # bytes that a server takes as an id
 _TAGS_SECONDS = 30.0  # after which languages that another process has brought in are known here
+_NOTHING = [(f'"{name}":', f',"{name}":"-"') for name in (*EXACT_WEIGHTS, *STEM_WEIGHTS)]  # "-" is no token
 _STEMMED = frozenset(STEMMED_TAGS)
 _STEMS = re.compile(r'"([a-z]{2}):')  # how a value of stems begins; what else does so is none of these tags
 
@@ -62,7 +71,8 @@ class ElasticEngine:
         ready = [each if isinstance(each, Entry) else make_entry(each) for each in documents]
         entries = {entry.id: entry.body for entry in ready}
         gone = {order_key(each) for each in deletions if each} - entries.keys()
-        operations = [Operation(_key(key), body) for key, body in (entries | dict.fromkeys(gone)).items()]
+        operations = [Operation(_key(key), _filled(body)) for key, body in entries.items()]
+        operations += [Operation(_key(key), None) for key in sorted(gone)]
         tags = _STEMMED.intersection(tag for body in entries.values() for tag in _STEMS.findall(body))
         with self._writing, self._server.asked(self._indices.absent):
             build = self._to_write()
@@ -224,6 +234,12 @@ class ElasticEngine:
 
     def _words(self) -> ElasticWords:
         return ElasticWords(self._reader, self._dialect(), self._values)
+
+
+def _filled(body: str) -> str:
+    """The entry with something in every field of streams: BM25 counts here, other than in tantivy, only documents that
+    have the field."""
+    return body[:-1] + "".join(nothing for label, nothing in _NOTHING if label not in body) + "}"
 
 
 def _key(key: str) -> str:
