@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+import structlog
+
+from harvester.errors import EngineUnavailableError
 from harvester.settings import Settings
 from indexer.engine import Engine
 
@@ -25,3 +30,16 @@ def open_engine(settings: Settings) -> Engine:
             timeout=settings.engine_timeout,
         )
     )
+
+
+def check_schema(settings: Settings) -> None:
+    """Returns where the index fits this version, was not built yet, or cannot be reached just now.
+
+    Raises:
+        SchemaChangedError: it was built for another version.
+    """
+    with closing(open_engine(settings)) as engine:
+        try:
+            engine.watermark()
+        except EngineUnavailableError as error:
+            structlog.get_logger("index").warning("begun without the index", reason=str(error))

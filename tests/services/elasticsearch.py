@@ -17,12 +17,13 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -39,12 +40,13 @@ class MissingError(Exception):
     """The server cannot be had on this machine; the text says what to install."""
 
 
-@dataclass(frozen=True)
 class Server:
-    """A server that answers at `url`; `process` is None for one that others run."""
+    """A server at `url`; one of our own can be paused, stopped, and started again with what it kept."""
 
-    url: str
-    process: subprocess.Popen[bytes] | None = None
+    def __init__(self, url: str, launch: Callable[[], subprocess.Popen[bytes]] | None = None) -> None:
+        self.url = url
+        self._launch = launch
+        self._process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
     def new_index(self) -> Iterator[str]:
@@ -55,6 +57,18 @@ class Server:
             if builds := list(client.indices.get_alias(index=f"{name}-*")):
                 client.indices.delete(index=builds)
 
+    def start(self) -> None:
+        """It answers, as it did before it was stopped."""
+        assert self._launch is not None
+        self._process = self._launch()
+
+    def stop(self) -> None:
+        """It is gone at once, as by a loss of power."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
     def pause(self) -> None:
         """It takes connections and answers nothing."""
         self._signal(signal.SIGSTOP)
@@ -64,8 +78,9 @@ class Server:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        os.killpg(self.process.pid, number)
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
 
 def find_java() -> Path:
@@ -110,64 +125,82 @@ def _archive_path() -> Path:
 
 
 @contextmanager
-def running_server(settings: Sequence[str] = (), *, password: str = "", port: int = 0) -> Iterator[Server]:
+def running_server(*settings: str, password: str = "") -> Iterator[Server]:
     """A server of one's own on a free port of this machine, gone at the end with all it kept.
 
     With a `password` it asks for that of the user `elastic`.
     """
-    java, home, port = find_java(), unpacked_server(fetch=True), port or _free_port()
-    with TemporaryDirectory(prefix="lumbung-elasticsearch-") as place:
-        config = Path(place) / "config"
-        shutil.copytree(home / "config", config)
-        scratch = Path(place) / "scratch"
-        scratch.mkdir()
-        lines = [
-            "discovery.type: single-node",
-            "network.host: 127.0.0.1",
-            f"http.port: {port}",
-            f"transport.port: {_free_port()}",
-            f"path.data: {place}/data",
-            f"path.logs: {place}/logs",
-            f"xpack.security.enabled: {str(bool(password)).lower()}",
-            "cluster.routing.allocation.disk.threshold_enabled: false",
-            *settings,
-        ]
-        (config / "elasticsearch.yml").write_text("\n".join(lines) + "\n")
-        options = (config / "jvm.options").read_text()
-        (config / "jvm.options").write_text("".join(line for line in options.splitlines(True) if "-Xlog" not in line))
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": place,
-            "ES_PATH_CONF": str(config),
-            "ES_TMPDIR": str(scratch),
-            "ES_JAVA_HOME": str(java),
-            "ES_JAVA_OPTS": "-Xms1g -Xmx1g",
-        }
+    home, port = unpacked_server(fetch=True), _free_port()
+    with TemporaryDirectory(prefix="lumbung-elasticsearch-") as folder:
+        place = Path(folder)
+        environment = _configure(home, place, port, settings, secured=bool(password))
         user = _plain_user()
         if user is not None:
             subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", place], check=True)
-        who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+        as_user: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
         if password:
-            keystore = [str(home / "bin" / "elasticsearch-keystore")]
-            for command, text in (("create", ""), ("add -x bootstrap.password", password)):
-                subprocess.run([*keystore, *command.split()], input=text.encode(), env=environment, check=True, **who)  # type: ignore[call-overload]  # who is a user, or nobody
-        log = Path(place, "output").open("wb")  # noqa: SIM115 - open as long as the server writes to it
-        process = subprocess.Popen(
-            [str(home / "bin" / "elasticsearch")],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=place,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one system call
-            **who,  # type: ignore[call-overload]  # as above
-        )  # fmt: skip
-        try:
-            _wait_until_open(port, process, Path(place, "output"), wanted=401 if password else 200)
-            login = f"elastic:{password}@" if password else ""
-            yield Server(f"http://{login}127.0.0.1:{port}", process)
-        finally:
-            with suppress(ProcessLookupError):
+            for command, text in ((["create"], ""), (["add", "-x", "bootstrap.password"], password)):
+                keystore = [home / "bin" / "elasticsearch-keystore", *command]
+                subprocess.run(
+                    keystore, input=text.encode(), env=environment, check=True, capture_output=True, **as_user
+                )
+
+        def launch() -> subprocess.Popen[bytes]:
+            with (place / "output").open("ab") as output:
+                process = subprocess.Popen(
+                    [home / "bin" / "elasticsearch"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    cwd=place,
+                    start_new_session=True,
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one system call
+                    **as_user,
+                )
+            try:
+                _wait_until_open(port, process, place / "output", wanted=401 if password else 200)
+            except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            log.close()
+                raise
+            return process
+
+        login = f"elastic:{quote(password, safe='')}@" if password else ""
+        server = Server(f"http://{login}127.0.0.1:{port}", launch)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def _configure(home: Path, place: Path, port: int, settings: Sequence[str], *, secured: bool) -> dict[str, str]:
+    """The server's configuration stands below `place`; what it needs in its environment."""
+    config, scratch = place / "config", place / "scratch"
+    shutil.copytree(home / "config", config)
+    scratch.mkdir()
+    lines = (
+        "discovery.type: single-node",
+        "network.host: 127.0.0.1",
+        f"http.port: {port}",
+        f"transport.port: {_free_port()}",
+        f"path.data: {place}/data",
+        f"path.logs: {place}/logs",
+        f"xpack.security.enabled: {str(secured).lower()}",
+        "cluster.routing.allocation.disk.threshold_enabled: false",
+        *settings,
+    )
+    (config / "elasticsearch.yml").write_text("\n".join(lines) + "\n")
+    options = (config / "jvm.options").read_text().splitlines(keepends=True)
+    (config / "jvm.options").write_text("".join(line for line in options if "-Xlog" not in line))
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(place),
+        "ES_PATH_CONF": str(config),
+        "ES_TMPDIR": str(scratch),
+        "ES_JAVA_HOME": str(find_java()),
+        "ES_JAVA_OPTS": "-Xms1g -Xmx1g",
+    }
 
 
 @pytest.fixture(scope="session")
@@ -195,14 +228,14 @@ def elasticsearch_module_index(elasticsearch: Server) -> Iterator[str]:
 
 
 @contextmanager
-def own_server(settings: Sequence[str] = (), *, password: str = "", port: int = 0) -> Iterator[Server]:
+def own_server(*settings: str, password: str = "") -> Iterator[Server]:
     """A server as `running_server` starts it; the test is skipped where it cannot be had, and fails in CI."""
     try:
         find_java()
         unpacked_server(fetch="CI" in os.environ)
     except MissingError as error:
         (pytest.fail if "CI" in os.environ else pytest.skip)(str(error))
-    with running_server(settings, password=password, port=port) as server:
+    with running_server(*settings, password=password) as server:
         yield server
 
 
