@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
-from harvester.errors import EngineError, EngineUnavailableError, QueryRejectedError
+from harvester.errors import ConfigError, EngineError, EngineUnavailableError, QueryRejectedError
 
 _REST = 5.0  # seconds in which nobody else waits for a server that has just not answered in time
 _LONGER = 6  # times as long may a write take
@@ -112,15 +113,18 @@ class Server:
 
 
 def _connect(address: ServerAddress) -> Elasticsearch:
-    secured = {"ca_certs": address.ca} if address.ca else {}
     login = {"basic_auth": (address.user, address.password)} if address.user else {}
+    try:
+        trusted = {"ssl_context": ssl.create_default_context(cafile=address.ca)} if address.ca else {}
+    except OSError as error:
+        raise ConfigError(f"LUMBUNG_ENGINE_CA must be a file of certificates: {error}") from error
     return Elasticsearch(
         [address.url],
         request_timeout=address.timeout,
         max_retries=0,
         connections_per_node=_CONNECTIONS,
         **({"api_key": address.api_key} if address.api_key else login),
-        **secured,  # type: ignore[arg-type]  # each is what its name says
+        **trusted,  # type: ignore[arg-type]  # each is what its name says
     )
 
 

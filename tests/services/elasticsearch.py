@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -45,6 +46,7 @@ class Server:
 
     def __init__(self, url: str, launch: Callable[[], subprocess.Popen[bytes]] | None = None) -> None:
         self.url = url
+        self.ca = ""
         self._launch = launch
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -128,7 +130,7 @@ def _archive_path() -> Path:
 def running_server(*settings: str, password: str = "") -> Iterator[Server]:
     """A server of one's own on a free port of this machine, gone at the end with all it kept.
 
-    With a `password` it asks for that of the user `elastic`.
+    With a `password` it asks for that of the user `elastic`, and speaks TLS by a certificate of its own, `Server.ca`.
     """
     home, port = unpacked_server(fetch=True), _free_port()
     with TemporaryDirectory(prefix="lumbung-elasticsearch-") as folder:
@@ -165,8 +167,9 @@ def running_server(*settings: str, password: str = "") -> Iterator[Server]:
                 raise
             return process
 
-        login = f"elastic:{quote(password, safe='')}@" if password else ""
-        server = Server(f"http://{login}127.0.0.1:{port}", launch)
+        login = f"s://elastic:{quote(password, safe='')}@" if password else "://"
+        server = Server(f"http{login}127.0.0.1:{port}", launch)
+        server.ca = str(place / "config" / "own.crt") if password else ""
         try:
             server.start()
             yield server
@@ -191,6 +194,15 @@ def _configure(home: Path, place: Path, port: int, settings: Sequence[str], *, s
         *settings,
     )
     (config / "elasticsearch.yml").write_text("\n".join(lines) + "\n")
+    if secured:
+        with (config / "elasticsearch.yml").open("a") as file:
+            file.write("xpack.security.http.ssl: {enabled: true, key: own.key, certificate: own.crt}\n")
+        command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=own -addext subjectAltName=IP:127.0.0.1"
+        subprocess.run(
+            [*command.split(), "-keyout", config / "own.key", "-out", config / "own.crt"],
+            check=True,
+            capture_output=True,
+        )
     options = (config / "jvm.options").read_text().splitlines(keepends=True)
     (config / "jvm.options").write_text("".join(line for line in options if "-Xlog" not in line))
     return {
@@ -256,9 +268,11 @@ def _free_port() -> int:
 
 def _wait_until_open(port: int, process: subprocess.Popen[bytes], output: Path, *, wanted: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
+    url = f"http{'s' if wanted == 401 else ''}://127.0.0.1:{port}/_cluster/health"
+    unproved = ssl._create_unverified_context()  # noqa: S323 - it is ours, and only asked whether it is there
     while True:
         try:
-            status = urlopen(f"http://127.0.0.1:{port}/_cluster/health", timeout=5).status
+            status = urlopen(url, timeout=5, context=unproved).status
         except HTTPError as error:
             status = error.code
         except (URLError, OSError):
