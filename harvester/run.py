@@ -24,6 +24,9 @@ from harvester.oai.transport import Answer, Transport
 from harvester.problems import code_of
 from harvester.settings import Settings
 
+# Problems of one kind that a run puts on record.
+MOST_CAUSES = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -60,6 +63,7 @@ class MemberRun:
         client: asks the member; each answer is in the archive before it is looked at.
         kept: where the newest answer is; None before the first.
         pages, totals: what was committed so far.
+        is_doubtful: whether a list moved so much while it was walked that a comparison should follow soon.
     """
 
     def __init__(self, context: HarvestContext, member: Member, run_id: int) -> None:
@@ -89,6 +93,7 @@ class MemberRun:
             self.log.warning("the certificate is not verified", until=insecure)
         self.kept: Fetched | None = None
         self.pages = 0
+        self.is_doubtful = False
         self.totals = Counts()
         self.trace = Trace()
         self._sequence = 0
@@ -126,9 +131,9 @@ class MemberRun:
             put_quirk(connection, self.member, quirk)
             self._quirks = get_quirks(connection, self.member)
 
-    def note(self, code: str, cause: str) -> None:
-        """The problem will be on record for the member's manager, once a run, when the run ends."""
-        if (code, cause) not in self._noted:
+    def note(self, code: str, cause: str, *, most: int = 1) -> None:
+        """The problem will be on record for the member's manager when the run ends, with at `most` so many causes."""
+        if (code, cause) not in self._noted and sum(each == code for each, _ in self._noted) < most:
             self._noted[code, cause] = None
             self.log.info("problem", code=code, cause=cause)
 
@@ -151,7 +156,7 @@ class MemberRun:
             error_url=error.url or (self.kept.url if self.kept else None),
             error_key=about.archive_key if about else None,
         )
-        self.note(code_of(error), str(error))
+        self.note(code_of(error), str(error), most=MOST_CAUSES)
 
     def store(
         self,
@@ -162,8 +167,9 @@ class MemberRun:
         moves: bool,
         new: int | None = None,
         reached: str | None = None,
+        resumed: bool = False,
     ) -> Counts:
-        """The page is catalogued; with `moves`, the list's position is behind it, and `new` records further."""
+        """The page is catalogued, see `commit_page`."""
         counts = commit_page(
             self.catalogue,
             harvest_id=self.id,
@@ -175,6 +181,7 @@ class MemberRun:
             moves=moves,
             new=new,
             reached=reached,
+            resumed=resumed,
         )
         self.pages += 1
         self.totals = self.totals + counts
