@@ -117,6 +117,9 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
             kept = self._keep(answer)
             try:
                 response = self._judge(answer, kept, kwargs, last=last)
+            except ProtocolError as error:
+                if read > 1 or last or error.code != "noRecordsMatch" or not _is_doubtful_end(kwargs):
+                    raise
             except MalformedResponseError:
                 # The body is looked at before the status: Zenodo and Europe PMC send OAI-PMH errors
                 # with 422 and 404.
@@ -181,12 +184,19 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
 
 
 def _is_doubtful(response: PageResponse[Kept], read: int) -> bool:
-    """Whether the answer may be better next time: broken, or empty where a list begins."""
+    """Whether the answer may be better next time: broken, or an end of a list that nothing proves."""
     if not response.reading.whole:
         return True
     page = response.page
-    empty = page.verb in LIST_VERBS and not page.size and not page.next_token
-    return empty and read == 1 and "resumptionToken" not in response.params
+    if read > 1 or page.verb not in LIST_VERBS or page.next_token:
+        return False
+    resumed = "resumptionToken" in response.params
+    return page.token is None if resumed else not page.size
+
+
+def _is_doubtful_end(asked: dict[str, str]) -> bool:
+    """Whether noRecordsMatch is a strange answer: of a whole list, or behind a token."""
+    return asked["verb"] in LIST_VERBS and not {"from", "until"} & asked.keys()
 
 
 def _check_status(answer: Answer) -> None:
