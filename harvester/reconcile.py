@@ -115,7 +115,12 @@ class _Reconciliation:
 
     def _fail(self, error: MemberError, of_list: str = "") -> None:
         self._errors.append(of_list + str(error))
-        self.run.fail(error, answered=not isinstance(error, UnreachableError))
+        kept = self.run.kept
+        newest = kept is not None and error.url in {
+            "",
+            kept.url,
+        }  # where a list ended, others may have been asked since
+        self.run.fail(error, answered=newest and not isinstance(error, UnreachableError))
 
     def _check_stop(self) -> None:
         if self.run.stopped:
@@ -236,11 +241,8 @@ class _Reconciliation:
         """The lists begin anew, and what they do not show is not missing: nothing marks the end of this one."""
         if count := self._write(vanished.settle_unproved, scope):
             self._unproved += count
-            what = (
-                f"nothing marks the end of the list, and {count} records are not shown by it; none is taken as missing"
-            )
-            error = IncompleteListError(what, url=position.unmarked or "")
-            self._fail(error, _name(state))
+            what = f"nothing marks the end of the list; records that it does not show, not taken as missing: {count}"
+            self._fail(IncompleteListError(what, url=position.unmarked or ""), _name(state))
 
     def _write(self, step: Callable[[Connection, vanished.Scope, int], int], scope: vanished.Scope) -> int:
         with self.catalogue.write() as connection:

@@ -291,6 +291,17 @@ def test_of_a_live_and_a_deleted_copy_the_later_counts_as_in_a_harvest(
     assert (scene.dead(), scene.records()["oai:a:004"].datestamp) == (wanted, before)
 
 
+@pytest.mark.parametrize("late_is_deleted", [True, False])
+def test_of_many_copies_the_latest_counts(make_scene: MakeScene, late_is_deleted: bool) -> None:
+    scene = make_scene(page_size=20)
+    scene.repository.state_size = False
+    for day in range(2, 6):
+        deleted = ("oai_dc",) if late_is_deleted is bool(day % 2) else ()
+        scene.repository.records[f"copy {day}"] = FakeRecord("oai:a:004", f"2024-01-0{day}", deleted_in=deleted)
+    scene.reconcile()
+    assert (scene.dead(), scene.pending()) == ({4} if late_is_deleted else set(), {})
+
+
 @pytest.mark.parametrize(("deleted", "wanted"), [(_LATE, {4}), ("2023-01-01T00:00:00Z", set()), (_EARLY, set())])
 def test_the_later_copy_counts_whichever_of_the_sets_it_is_in(
     make_scene: MakeScene, deleted: str, wanted: set[int]
@@ -511,7 +522,9 @@ def test_what_an_unmarked_end_leaves_out_is_not_missing(make_scene: MakeScene, k
         run = scene.reconcile(after_days=20)
         assert (run.outcome, run.deleted) == ("incomplete", 0)
         assert run.error is not None
-        assert run.error.startswith("oai_dc: nothing marks the end of the list, and 4 records are not shown by it")
+        assert run.error.startswith(
+            "oai_dc: nothing marks the end of the list; records that it does not show, not taken as missing: 4 ["
+        )
         assert "resumptionToken=oai_dc%7C%7C%7C2024-01-01T00%3A00%3A00Z%7Coai%3Aa%3A095" in run.error
         assert scene.problems() == [("short-list", "")]
         assert (scene.pending(), scene.dead(), scene.halted()) == ({}, set(), None)
@@ -527,7 +540,7 @@ def test_under_an_unmarked_end_who_waits_is_not_missed_again_and_who_is_shown_is
     scene.repository.put(*numbered(7))
     cut_short(scene, UNMARKED["an empty page"])
     run = scene.reconcile(after_days=20)
-    assert "3 records are not shown" in (run.error or ""), "8 and 98, which wait, and 97; 99 is kept"
+    assert "missing: 3 [" in (run.error or ""), "8 and 98, which wait, and 97; 99 is kept"
     assert {n: each.times for n, each in scene.pending().items()} == {8: 1, 98: 1, 99: 1}
     assert scene.dead() == set()
     scene.repository._faults.clear()
@@ -548,6 +561,11 @@ def test_what_a_list_shows_is_of_use_however_it_ends(make_scene: MakeScene) -> N
     cut_short(scene, UNMARKED["an empty page"])
     run = scene.reconcile()
     assert (run.outcome, run.added, run.deleted) == ("incomplete", 1, 1)
+    with scene.catalogue.read() as connection:
+        row = connection.execute(select(harvests).where(harvests.c.id == run.id)).one()
+    assert "ListIdentifiers" in row.error_url
+    assert "GetRecord" in row.last_url
+    assert row.error_key is None, "the newest answer is of another request"
     assert scene.dead() == {3, 4}
     assert scene.pending() == {}
 
@@ -576,7 +594,7 @@ def test_a_size_that_is_not_to_be_believed_is_no_mark_and_is_not_waited_for(make
     scene.repository.fail(
         lambda r: "|oai:a:09" in r.arguments.get("resumptionToken", ""), *[UNMARKED["an empty page"]] * 9
     )
-    assert "4 records are not shown" in (scene.reconcile().error or "")
+    assert "missing: 4 [" in (scene.reconcile().error or "")
     assert scene.pending() == {}
 
 
@@ -593,7 +611,7 @@ def test_an_unmarked_end_is_one_for_the_next_run_too(make_scene: MakeScene) -> N
     scene.repository.requests.clear()
     run = scene.reconcile()
     assert (run.outcome, run.added, scene.asked()) == ("incomplete", 1, [])
-    assert "5 records are not shown" in (run.error or "")
+    assert "missing: 5 [" in (run.error or "")
     assert scene.pending() == {}
 
 
