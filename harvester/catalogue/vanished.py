@@ -89,12 +89,15 @@ def forget_watermarks(connection: Connection, run_id: int, list_ids: Sequence[in
 
 
 def delete_listed(connection: Connection, scope: Scope, now: int) -> int:
-    """A batch of the records that are listed as deleted, and not as live by a copy as late, are so; how many forms."""
-    shown = exists().where(
-        listed.c.list_id.in_(scope.list_ids), listed.c.deleted, listed.c.identifier == records.c.identifier
-    )
-    gone = (shown, not_(_is_listed(scope)), records.c.datestamp <= scope.horizon)
+    """A batch of the records that are listed as deleted, and not as live by a copy as late, are so; how many forms.
+
+    They have the deleted copy's datestamp, as if a harvest had brought it.
+    """
+    shown = (listed.c.list_id.in_(scope.list_ids), listed.c.deleted, listed.c.identifier == records.c.identifier)
+    gone = (exists().where(*shown), not_(_is_listed(scope)), records.c.datestamp <= scope.horizon)
     numbers = connection.execute(select(records.c.id).where(*_held(scope), *gone).limit(_BATCH)).scalars().all()
+    latest = select(func.max(listed.c.datestamp)).where(*shown).scalar_subquery()
+    connection.execute(update(records).where(records.c.id.in_(numbers)).values(source_datestamp=latest))
     return _delete_forms(connection, scope, numbers, now)
 
 
