@@ -20,7 +20,7 @@ from harvester.catalogue.quirks import Quirk, get_quirks, put_quirk
 from harvester.errors import MemberError
 from harvester.oai.client import Client
 from harvester.oai.page import Page
-from harvester.oai.transport import Answer, Transport
+from harvester.oai.transport import Answer, BrokenAnswerError, Transport
 from harvester.problems import code_of
 from harvester.settings import Settings
 
@@ -97,6 +97,7 @@ class MemberRun:
         self.totals = Counts()
         self.trace = Trace()
         self._sequence = 0
+        self._broken: dict[str, Fetched] = {}  # by address, what came of answers that broke off
         self._noted: dict[tuple[str, str], None] = {}
 
     def __enter__(self) -> MemberRun:
@@ -151,6 +152,8 @@ class MemberRun:
     def fail(self, error: MemberError, *, answered: bool = True) -> None:
         """The error is the run's newest, and a problem of its member; `answered`: it is about the newest answer."""
         about = self.kept if answered else None
+        if isinstance(error, BrokenAnswerError):
+            about = self._broken.get(error.url)
         self.trace = replace(
             self.trace,
             error_url=error.url or (self.kept.url if self.kept else None),
@@ -190,7 +193,7 @@ class MemberRun:
         return counts
 
     def _keep(self, answer: Answer) -> Fetched:
-        """The answer's bytes are in the archive, before anybody looks at them."""
+        """The answer's bytes are in the archive, before anybody looks at them; one that broke off is on record, too."""
         self._sequence += 1
         key = page_key(self.member.slug, self.id, self._sequence)
         put_page(self.context.archive, key, answer.body)
@@ -199,4 +202,9 @@ class MemberRun:
         if answer.redirected and not self.quirk("moved"):
             self.find("moved", answer.url.partition("?")[0], f"{self.member.base_url} leads to {answer.url}")
             self.note("redirected", f"{self.member.base_url} is redirected to {answer.url.partition('?')[0]}")
+        if self.transport.only_plain:
+            self.find("identity", "yes", self.transport.only_plain)
+        if answer.broken:
+            self._broken[answer.url] = self.kept
+            self.record(BrokenAnswerError(answer))
         return self.kept

@@ -12,7 +12,7 @@ from sickle.response import OAIResponse
 from harvester.errors import MalformedResponseError, ProtocolError, RefusedError, TokenLoopError, UnreachableError
 from harvester.oai.page import LIST_VERBS, Page, ResumptionToken
 from harvester.oai.repair import Reading, read_page
-from harvester.oai.transport import Answer, Transport
+from harvester.oai.transport import Answer, BrokenAnswerError, Transport
 
 # Pages in a row without a record that the list has not shown yet. Some servers send dozens of empty ones
 # (HAL, LIBRIS: over 30), others one page for ever under ever new tokens.
@@ -82,8 +82,8 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
     Args:
         base_url: the member's base URL.
         transport: how it is asked.
-        keep: called with every answer before it is judged, so that its bytes outlive any mistake; says where
-            they are.
+        keep: called with every answer before it is judged, and with what came of one that broke off, so that the
+            bytes outlive any mistake; says where they are.
 
     Attributes:
         prefix: the metadata prefix of the list that is walked.
@@ -113,7 +113,11 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
             kwargs = {**kwargs, "metadataPrefix": self.prefix}
         for read in range(1, READS + 1):
             last = read == READS or self._transport.stopped
-            answer = self._transport.fetch(self.endpoint, kwargs)
+            try:
+                answer = self._transport.fetch(self.endpoint, kwargs)
+            except BrokenAnswerError as error:
+                self._keep(error.answer)
+                raise
             kept = self._keep(answer)
             try:
                 response = self._judge(answer, kept, kwargs, last=last)
