@@ -112,6 +112,7 @@ class ListHarvest:
         self._idle = self._short = self._refused = 0
         self._is_marked = True  # whether the present window came to an end that proves itself
         self._whole: int | None = None  # records of the whole, where they were too few
+        self._is_sought = False  # whether more was looked for behind an end that nothing proves
         self._cut = False  # whether its halves held more of them
         self._looped = False
         self._first: MemberError | None = None  # of the trouble that is being met
@@ -132,24 +133,33 @@ class ListHarvest:
                 self._check_stop()
                 if self._first and self._window in self._given_up:
                     self._fail(self._first)
-                try:
-                    self._walk()
-                    self._prove()
-                except ProtocolError as error:
-                    self._meet_error(error)
-                except TokenLoopError as error:
-                    self._meet_loop(error)
-                except (MalformedResponseError, UnreachableError) as error:
-                    self._meet_damage(error)
-                except RefusedError as error:
-                    self.run.record(error, self.state.id)
-                    raise
+                self._go_on()
         except (TokenLoopError, IncompleteListError) as error:
             if error.problem not in _GOES_ON:
                 self.run.fail(error)
                 self._begin()
             raise
         return self._conclude()
+
+    def _go_on(self) -> None:
+        """The present window is further, or its trouble was met."""
+        try:
+            self._walk()
+            self._prove()
+        except ProtocolError as error:
+            self._meet_error(error)
+        except TokenLoopError as error:
+            self._meet_loop(error)
+        except IncompleteListError as error:
+            # Who ignores dates gives the whole again, and nothing new in it.
+            if error.problem != "filters-ignored" or not self._is_sought or self._shown.further:
+                raise
+            self._done = True
+        except (MalformedResponseError, UnreachableError) as error:
+            self._meet_damage(error)
+        except RefusedError as error:
+            self.run.record(error, self.state.id)
+            raise
 
     def _check_stop(self) -> None:
         if self.run.stopped:
@@ -350,9 +360,10 @@ class ListHarvest:
 
     def _seek_end(self) -> bool:
         """More is asked for behind an end that nothing proves; False where the last time brought nothing new."""
-        if self._shown.further and not self._shown.is_full and (self._leap(sized=False) or self._split()):
-            return True
         self.run.note("short-list", f"nothing marks the end of a list, nor is its size told [{self._url}]")
+        if self._shown.further and not self._shown.is_full and (self._leap(sized=False) or self._split()):
+            self._is_sought = True
+            return True
         return False
 
     @property
