@@ -77,6 +77,7 @@ class MemberRun:
             delay=member.care.delay,
             verify=not trusting,
             packed=not self.quirk("identity"),
+            allow_private=settings.allow_private,
         )
         self.client: Client[Fetched] = Client(member.base_url, self.transport, self._keep)
         self.client.token_prefix = bool(self.quirk("token-prefix"))
