@@ -113,6 +113,7 @@ class Transport:
 
     Attributes:
         requests, retries, bytes: what it has done so far; bytes as they came over the line.
+        rest: seconds; the longest pause that the server asked for in vain.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class Transport:
         self.requests = 0
         self.retries = 0
         self.bytes = 0
+        self.rest = 0.0
 
     def fetch(self, url: str, parameters: Mapping[str, str]) -> Answer:
         """The server's answer, whatever its status, after tries on those failures that pass by themselves.
@@ -174,6 +176,7 @@ class Transport:
             if answer.status not in _RETRY_STATUS:
                 return answer
             if answer.retry_after is not None and answer.retry_after > self._max_wait:
+                self.rest = max(self.rest, answer.retry_after)
                 raise ThrottledError(
                     f"the server asks us to wait {answer.retry_after:.0f} seconds",
                     url=answer.url,
