@@ -37,12 +37,9 @@ def find_body(archive: Archive, key: str, size: int | None = None) -> Body:
     Raises:
         ArchiveError: the archive cannot be reached, which says nothing about the page.
     """
-    try:
-        packed = _get(archive, key)
-    except ObjectNotFoundError:
-        return Body("missing")
-    except ArchiveError as error:
-        return Body("damaged", cause=str(error))
+    packed = _get(archive, key)
+    if isinstance(packed, ArchiveError):
+        return Body("missing" if isinstance(packed, ObjectNotFoundError) else "damaged", cause=str(packed))
     try:
         told = zstandard.get_frame_parameters(packed).content_size  # before so much memory is taken
         if size is not None and told != size:
@@ -52,16 +49,18 @@ def find_body(archive: Archive, key: str, size: int | None = None) -> Body:
         return Body("damaged", cause=str(error) or "it claims an impossible size")
 
 
-def _get(archive: Archive, key: str) -> bytes:
-    """The object's bytes; what raises an error other than ObjectNotFoundError was asked for twice, of an archive that
-    answers."""
-    try:
-        return archive.get(key)
-    except ObjectNotFoundError:
-        raise
-    except ArchiveError:
+def _get(archive: Archive, key: str) -> bytes | ArchiveError:
+    """The object's bytes; or the error that asking twice brought, though the archive itself is well."""
+    told = ArchiveError()
+    for _ in range(2):
+        try:
+            return archive.get(key)
+        except ObjectNotFoundError as error:
+            return error
+        except ArchiveError as error:
+            told = error
         archive.check()
-        return archive.get(key)
+    return told
 
 
 class _Keys:

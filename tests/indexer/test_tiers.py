@@ -36,6 +36,7 @@ from indexer.document import Document, Holder, Text
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.tiers import KINDS, TierCheck, documents
 from indexer.tiers import records as record_parts
+from indexer.tiers.pages import find_body
 from web.app import create_app
 from web.cli import lumbung
 
@@ -447,15 +448,23 @@ def test_an_object_that_no_page_names_is_told_and_left(home: Home) -> None:
 
 
 def test_an_archive_that_cannot_be_reached_says_nothing_about_its_pages(home: Home) -> None:
-    archive = open_archive((home.path / "archive").as_uri())
+    archive, page = open_archive((home.path / "archive").as_uri()), home.page_of("1")
     (home.path / "archive").rename(home.path / "elsewhere")
+    with pytest.raises(ArchiveError, match="writable"):
+        find_body(archive, page.relative_to(home.path / "archive").as_posix())
     with home.engine() as engine, pytest.raises(ArchiveError):
         list(TierCheck(home.catalogue, archive, engine, rebuild=lambda: None).iter_differences())
     flip_payload(home)
-    with home.engine() as engine, pytest.raises(ArchiveError):
-        list(TierCheck(home.catalogue, archive, engine, rebuild=lambda: None).iter_differences())
     (home.path / "elsewhere").rename(home.path / "archive")
     assert home.check(repair=True) == {("payload-damaged", True): 1}
+
+
+def test_an_object_that_cannot_be_read_is_damaged_where_the_archive_is_well(home: Home) -> None:
+    """As with a bad sector: the others are looked at all the same."""
+    path = home.page_of("1")
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # whose first byte nobody can read
+    assert home.check() == {("page-damaged", False): 1}
 
 
 def test_nothing_is_found_while_members_are_harvested_and_the_index_is_written_and_swapped(home: Home) -> None:
