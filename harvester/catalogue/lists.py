@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, func, insert, select, update
 
 from harvester.catalogue.members import Member
-from harvester.catalogue.tables import lists, records
+from harvester.catalogue.tables import forms, lists, records
 from harvester.errors import HarvestSupersededError
 
 SUPERSEDED = "another process has begun to harvest this member, or it was removed; this harvest stops"
@@ -140,6 +140,13 @@ def count_stamped(connection: Connection, member: Member, moment: str) -> int:
     stamped = func.substr(records.c.source_datestamp, 1, len(moment)) == moment
     query = select(func.count()).where(records.c.member_id == member.id, stamped)
     return int(connection.execute(query).scalar_one())
+
+
+def holds_records(connection: Connection, member: Member, prefix: str) -> bool:
+    """Whether there are live records of the member in this metadata prefix."""
+    live = (records.c.member_id == member.id, forms.c.prefix == prefix, forms.c.deleted.is_(False))
+    query = select(records.c.id).join(forms, forms.c.record_id == records.c.id).where(*live).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def _set_pass(connection: Connection, harvest_id: int, list_id: int, values: dict[str, Any]) -> None:

@@ -164,7 +164,8 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
         assert (repository.requests, network.runs("a")) == ([], [])
         opens = network.due("a")[0] or 0
         assert jakarta("2026-03-01 23:00") <= opens < jakarta("2026-03-02 00:00")
-        network.clock = opens
+        # Shortly before the end: a jump across the night would outlive the turn's lease, and look like a standstill.
+        network.clock = jakarta("2026-03-02 03:59:30")
 
         def close(request: Request) -> None:
             if request.number == 3:
@@ -194,7 +195,7 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
 def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_nor_heard(network: Network) -> None:
     network.context = replace(network.context, settings=network.settings.model_copy(update={"stall_minutes": 0.01}))
     stuck, behind = network.add("stuck"), network.add("behind")
-    held, released, woken = threading.Event(), threading.Event(), threading.Event()
+    held, given, released, woken = (threading.Event() for _ in range(4))
 
     def hold(request: Request) -> None:
         if request.number == 3:
@@ -205,12 +206,13 @@ def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_
     def go_on(_request: Request) -> None:
         """The host is asked again: the first one's turn was given away."""
         assert held.is_set()
+        given.set()
 
     stuck.on_request, behind.on_request = hold, go_on
 
     def let_time_pass() -> None:
         held.wait(60)
-        while not released.wait(0.05):
+        while not given.wait(0.05):
             network.clock += 1
 
     timer = threading.Thread(target=let_time_pass)
