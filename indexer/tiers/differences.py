@@ -49,7 +49,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "none: what they brought is in the catalogue; only a backup of the archive has the bytes",
     ),
     "object-unnamed": (
-        "lists in the archive that no page names, as a killed harvest leaves them: harmless, and never deleted",
+        "lists in the archive that no page names, as kills and second requests leave them: harmless, never deleted",
         "none is needed",
     ),
     "payload-damaged": (
