@@ -20,6 +20,7 @@ from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconcili
 from harvester.errors import CatalogueError
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
+from harvester.schedule import Schedule
 from harvester.side_by_side import HOSTS_AT_ONCE
 from harvester.turns import Turn, Turns
 
@@ -28,11 +29,19 @@ _LOOK_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something done for the whole network, so many seconds after it was done last. It may be killed and run again."""
+    """Something done for the whole network, so many seconds after it was done last, or by a rule such as a member's.
+
+    It may be killed and run again. What `run` returns is amiss, and kept with the job for the operator.
+    """
 
     name: str
     every_seconds: int
-    run: Callable[[HarvestContext], None]
+    run: Callable[[HarvestContext], str | None]
+    rule: str = ""
+
+    def next_run(self, now: int) -> int:
+        """When it is due, once done."""
+        return Schedule(self.rule).next_run(now) if self.rule else now + self.every_seconds
 
 
 def work(
@@ -124,15 +133,14 @@ class _Worker:
         error: str | None = None
         try:
             with self._turns.renewing(lambda connection, now: renew_job(connection, job.name, owner, now)):
-                job.run(self._context)
+                error = job.run(self._context)
         except Exception as died:  # noqa: BLE001 - as above; it is kept, logged, and tried again
             error = str(died) or type(died).__name__
             self._log.error("a job failed", job=job.name, exc_info=died)
         try:
             with self._catalogue.write() as connection:
                 now = self._catalogue.now()
-                next_run = now + job.every_seconds
-                finish_job(connection, job.name, owner, now, next_run=next_run, error=error)
+                finish_job(connection, job.name, owner, now, next_run=job.next_run(now), error=error)
         finally:
             self._ended.put(job)
 

@@ -28,6 +28,7 @@ _COMMANDS = {
     "reconcile": ("harvester.reconcile_cli:reconcile", "Find what the members do not list any more, or never gave."),
     "index": ("indexer.cli:index", "Bring the search index up to date."),
     "reindex": ("indexer.cli:reindex", "Build the search index anew and swap it in."),
+    "check": ("indexer.cli:check_tiers", "Compare archive, catalogue and index, and mend what differs."),
     "links": ("indexer.cli:links", "Check the links of records that are due."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),

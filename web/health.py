@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import Connection
 
+from harvester.catalogue.jobs import list_jobs
 from harvester.catalogue.overview import count_states, list_largest
 from harvester.errors import ArchiveError, LumbungError
 from web.tiers import Tiers, get_tiers
@@ -51,6 +52,7 @@ def metrics() -> Response:
     if states["catalogue"] == "ok":
         with tiers.catalogue.read() as connection:
             _measure_members(registry, connection, tiers.catalogue.now())
+            _measure_jobs(registry, connection, tiers.catalogue.now())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -100,3 +102,11 @@ def _measure_members(registry: CollectorRegistry, connection: Connection, now: i
         records.labels(line.slug, "deleted").set(line.deleted)
         if line.last_success and line.last_success.finished_at:
             age.labels(line.slug).set(now - line.last_success.finished_at)
+
+
+def _measure_jobs(registry: CollectorRegistry, connection: Connection, now: int) -> None:
+    amiss = Gauge("lumbung_job_failed", "1 where it failed, or the check found something", ["job"], registry=registry)
+    age = Gauge("lumbung_job_age_seconds", "Since the job was done", ["job"], registry=registry)
+    for job in list_jobs(connection):
+        amiss.labels(job.name).set(job.error is not None)
+        age.labels(job.name).set(now - job.last_run)

@@ -105,6 +105,12 @@ def _state(row: Any) -> ListState:
     return ListState(**values, parts=parts or None)
 
 
+def start_anew(connection: Connection, member_id: int, prefix: str | None = None) -> None:
+    """The next run takes the member's lists (of this prefix) from their beginning, also where one is under way now."""
+    these = [lists.c.member_id == member_id] + ([lists.c.prefix == prefix] if prefix is not None else [])
+    connection.execute(update(lists).where(*these).values(base_url=""))  # watermarks hold for the server that gave them
+
+
 def start_pass(connection: Connection, harvest_id: int, list_id: int, from_: str | None) -> None:
     """The list's pass begins anew at `from_`; what an unfinished one had reached is forgotten."""
     _set_pass(connection, harvest_id, list_id, _BLANK | {"pass_from": from_})
