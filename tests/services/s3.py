@@ -5,6 +5,7 @@ LUMBUNG_TEST_S3 names the address of another one instead, with its key in the us
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -50,6 +51,7 @@ mon data avail crit = 1
 osd data = {folder}/osd
 osd objectstore = memstore
 memstore device bytes = 4294967296
+osd client watch timeout = 5
 osd crush chooseleaf type = 0
 osd pool default size = 1
 osd pool default min size = 1
@@ -112,8 +114,9 @@ class Gateway:
             except HTTPError:
                 return
             except OSError:
-                assert self._process.poll() is None, f"{self._command} ended"
                 assert time.monotonic() < deadline, f"{self._command} does not answer"
+                if self._process.poll() is not None:
+                    self._process = _start(self._command)
                 time.sleep(0.05)
             else:
                 return
@@ -162,20 +165,27 @@ def _start_ceph(folder: Path, stack: ExitStack) -> S3Server:
 
     def run(program: str, *arguments: str) -> str:
         command = [program, "-c", str(settings), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        return done.stdout
+        for _ in range(5):  # at times a program of Ceph asks the monitor before it knows the cluster's id, and ends
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+            if done.returncode == 0 or "lumbung exists" in done.stderr:  # made before it ended
+                return done.stdout
+        raise AssertionError(f"{command}: {done.stderr}")
 
-    def start(program: str, *arguments: str) -> None:
+    def start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
         process = _start([program, "-c", str(settings), *arguments, "-f"])
         stack.callback(_end, process)
+        return process
 
     run("monmaptool", "--create", "--addv", "a", f"[v1:127.0.0.1:{mon_port}]", "--fsid", fsid, f"{folder}/monmap")
     run("ceph-mon", "-i", "a", "--mkfs", "--monmap", f"{folder}/monmap")
     start("ceph-mon", "-i", "a")
     run("ceph", "osd", "new", osd)
     run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
-    start("ceph-osd", "-i", "0")
+    storing, deadline = start("ceph-osd", "-i", "0"), time.monotonic() + _SECONDS
+    while not json.loads(run("ceph", "osd", "stat", "-f", "json"))["num_up_osds"]:
+        assert time.monotonic() < deadline, "ceph-osd does not come up"
+        if storing.poll() is not None:  # as above
+            storing = start("ceph-osd", "-i", "0")
     # fmt: off
     run("radosgw-admin", "user", "create", "--uid", "lumbung", "--display-name", "Lumbung",
         "--access-key", _KEY, "--secret-key", _SECRET)
