@@ -150,11 +150,12 @@ class S3Archive:
                 code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
                 if code == "NoSuchKey":
                     raise ObjectNotFoundError(f"the archive cannot {purpose}: there is no such object") from error
-                if status < 500 and status != 429 and code not in _PASSING:
+                spoken = not code.isdecimal()  # else it is not S3 that speaks, or it was cut short
+                if spoken and status < 500 and status != 429 and code not in _PASSING:
                     sentence = _SENTENCES.get(code, "it says {code} ({status})")
                     words = sentence.format(bucket=self._bucket, code=code, status=status)
                     raise self._failure(purpose, words) from error
-                words = f"it says {code} ({status})"
+                words = f"it says {code} ({status})" if spoken else f"it says {status}"
             except (HTTPClientError, ConnectionError, IncompleteReadError, ResponseParserError, HTTPError) as error:
                 cause = error
                 words = f"it cannot be reached, or breaks off ({type(error).__name__})"
