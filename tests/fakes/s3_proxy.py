@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -69,7 +69,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in {"cut", "silence"}:
             self.close_connection = True
         else:
-            self.pass_on(body, fault)
+            try:
+                self.pass_on(body, fault)
+            except (OSError, HTTPException):  # the server is gone, and so are we
+                self.close_connection = True
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any  # noqa: N815 - the names are http.server's
 
