@@ -23,6 +23,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     SSLError,
 )
+from botocore.handlers import add_expect_header
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
@@ -179,7 +180,7 @@ class S3Archive:
 
 
 def _new_client(session: Session, endpoint: str, read_seconds: float) -> S3Client:
-    return session.client(
+    client: S3Client = session.client(
         "s3",
         endpoint_url=endpoint or None,
         region_name=session.region_name or "us-east-1",
@@ -195,3 +196,6 @@ def _new_client(session: Session, endpoint: str, read_seconds: float) -> S3Clien
             max_pool_connections=_CONNECTIONS,
         ),
     )
+    # It asks leave to send a body, which takes a round trip, and a second where a server does not answer that.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
+    return client

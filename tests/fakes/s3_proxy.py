@@ -26,7 +26,8 @@ FAULTS = {
 class FaultyProxy:
     """Passes on, but for what is planned: a fault for each of the next requests, or `always` one; `with` ends it.
 
-    `change` makes other answers of the server's; `seen` has the method of each request.
+    `change` makes other answers of the server's; `seen` has the method of each request,
+    `expected` counts those that asked for leave to send a body.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -34,6 +35,7 @@ class FaultyProxy:
         self.always = ""
         self.planned: list[str] = []
         self.seen: list[str] = []
+        self.expected = 0
         self.change: Callable[[bytes], bytes] = lambda body: body
         self.over = threading.Event()
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -61,6 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         proxy = self.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         proxy.seen.append(self.command)
+        proxy.expected += "Expect" in self.headers
         fault = proxy.always or (proxy.planned.pop(0) if proxy.planned else "")
         if fault == "silence":
             proxy.over.wait()

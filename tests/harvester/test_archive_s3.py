@@ -116,6 +116,14 @@ def test_a_big_object_goes_in_parts_and_is_seen_when_all_are_there(
         archive.put("big", BIG[:-1])
 
 
+def test_an_object_takes_two_requests_and_no_leave_is_asked(archive: S3Archive, proxy: FaultyProxy) -> None:
+    archive.put("a/new", b"new" * 10_000)
+    assert proxy.seen == ["GET", "PUT"]
+    assert proxy.expected == 0
+    archive.put("a/new", b"new" * 10_000)
+    assert proxy.seen == ["GET", "PUT", "GET"]
+
+
 def test_a_server_that_says_nothing_for_a_while_is_waited_for(bucket: str, prefix: str, s3_server: S3Server) -> None:
     archive = S3Archive(bucket, prefix, s3_server.endpoint)
     archive.put("a", b"a")

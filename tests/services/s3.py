@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph", "setpriv")
-_INSTALL = "apt-get install --no-install-recommends ceph-mon ceph-osd ceph-mgr radosgw"
+_INSTALL = "apt-get install --no-install-recommends ceph-mon ceph-osd radosgw"
 _KEY, _SECRET = "LUMBUNGTESTKEY", "lumbung-test-secret"
 _SECONDS = 90
 
