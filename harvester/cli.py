@@ -97,7 +97,8 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
     from harvester.side_by_side import harvest_members
 
     settings = load_settings()
-    archive = open_archive(settings.archive_url)
+    archive = open_archive(settings.archive_url, settings.s3_endpoint)
+    archive.check()  # before anybody is asked for what could not be kept
     with opened_catalogue() as catalogue:
         with catalogue.read() as connection:
             chosen = (

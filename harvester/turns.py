@@ -18,7 +18,7 @@ from harvester.catalogue.harvests import SUCCESSES, Run
 from harvester.catalogue.members import Member, find_due, get_present, set_next_run
 from harvester.catalogue.tables import harvests
 from harvester.datestamps import format_datestamp, from_epoch
-from harvester.errors import CatalogueError, HarvestSupersededError
+from harvester.errors import ArchiveError, CatalogueError, HarvestSupersededError
 from harvester.harvest import harvest_member
 from harvester.owners import new_owner
 from harvester.reconcile import reconcile_member
@@ -146,7 +146,8 @@ class Turns:
         """The member's run, ended, and on record with when it is due next; with `last`, the turn is given back.
 
         Raises:
-            CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own.
+            CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own,
+                or stays due where the whole archive is away.
         """
         turn.member = member
         with self._catalogue.read() as connection:
@@ -154,7 +155,7 @@ class Turns:
         try:
             run = harvest_member(self._context_of(turn), member, full=full)
         except Exception as error:
-            self._end_open_run(turn, member, error, failed=True)
+            self._end_open_run(turn, member, error, failed=not self._is_outage(error))
             raise
         with self._catalogue.write() as connection:
             run = self._settle(connection, turn, member, run)
@@ -215,6 +216,15 @@ class Turns:
                     leases.end_run(connection, member, run_id, "incomplete", str(error), now)
                 if failed:
                     leases.settle_failure(connection, member, now, turn.was_due)
+
+    def _is_outage(self, error: Exception) -> bool:
+        """Whether it is the whole archive's, so that the member has no part in it."""
+        if isinstance(error, ArchiveError):
+            try:
+                self._context.archive.check()
+            except ArchiveError:
+                return True
+        return False
 
     def _is_ours(self, connection: Connection, turn: Turn, now: int) -> bool:
         """Whoever has the turn now settles the member."""

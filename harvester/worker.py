@@ -17,7 +17,7 @@ from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import CatalogueError
+from harvester.errors import ArchiveError, CatalogueError
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.schedule import Schedule
@@ -75,6 +75,7 @@ class _Worker:
         self._ended: SimpleQueue[object] = SimpleQueue()
         self._harvests: set[Turn] = set()
         self._working = 0  # jobs
+        self._archive_away = threading.Event()
 
     def run(self, *, once: bool) -> None:
         threading.Thread(target=self._wake, daemon=True).start()
@@ -99,7 +100,7 @@ class _Worker:
             self._log.error("the catalogue does not answer", error=str(error))
 
     def _claim(self) -> None:
-        while len(self._harvests) < self._at_once and not self._context.stop.is_set():
+        while len(self._harvests) < self._at_once and not (self._context.stop.is_set() or self._archive_away.is_set()):
             claimed = self._turns.claim_due()
             if claimed is None:
                 return
@@ -116,10 +117,27 @@ class _Worker:
                 run = self._turns.harvest(turn, member, last=not to_reconcile)
                 if to_reconcile and run.outcome in SUCCESSES and not turn.stop.is_set():
                     self._turns.reconcile(turn, member)
+        except ArchiveError as error:
+            self._log.error("a harvest was ended", member=member.slug, error=str(error))
+            self._archive_away.set()
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._log.error("a harvest died", member=member.slug, exc_info=error)
         finally:
             self._ended.put(turn)
+        if self._archive_away.is_set():
+            self._wait_for_archive()
+
+    def _wait_for_archive(self) -> None:
+        """Until it answers again; nobody is asked meanwhile for what could not be kept."""
+        while not self._context.stop.is_set():
+            try:
+                self._context.archive.check()
+            except ArchiveError as error:
+                self._log.warning("waiting for the archive", error=str(error))
+                self._context.stop.wait(_LOOK_SECONDS)
+            else:
+                self._archive_away.clear()
+                return
 
     def _start_jobs(self) -> None:
         owner, now = new_owner(), self._catalogue.now()

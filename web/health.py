@@ -23,7 +23,7 @@ _MEASURED = 1000  # members by name: more would take seconds each time, here and
 # What the public reads of a tier that is down; the cause, which may name paths and commands, goes into the log.
 _DOWN = {
     "catalogue": "cannot be reached",
-    "archive": "its folder is not there",
+    "archive": "cannot be reached",
     "engine": "the index is being built or cannot be reached",
 }
 
@@ -60,7 +60,7 @@ def check_tiers(tiers: Tiers) -> dict[str, str]:
     """`ok`, or what is wrong, for each tier."""
     checks: dict[str, Callable[[], object]] = {
         "catalogue": lambda: _check_catalogue(tiers),
-        "archive": lambda: _check_archive(tiers.settings.archive_url),
+        "archive": lambda: _check_archive(tiers),
         "engine": lambda: _check_engine(tiers),
     }
     states = {}
@@ -83,7 +83,11 @@ def _check_engine(tiers: Tiers) -> None:
     tiers.engine.count()
 
 
-def _check_archive(url: str) -> None:
+def _check_archive(tiers: Tiers) -> None:
+    url = tiers.settings.archive_url
+    if not url.startswith("file:"):
+        tiers.archive.check()
+        return
     folder = Path(unquote(urlsplit(url).path))
     # The folder is made by the first harvest: before it, the place where it will be must be there.
     if not folder.is_dir() and not folder.parent.is_dir():

@@ -65,7 +65,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
         jobs.append(Job("links", _LINK_SECONDS, check_links))
         jobs.append(Job("link-report", _REPORT_SECONDS, report_links))
     with opened_catalogue() as catalogue:
-        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop)
+        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)
 
 

@@ -16,7 +16,7 @@ from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault, Requ
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from harvester.archive import Archive
+from harvester.archive import Archive, page_key
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.care import Care
 from harvester.catalogue.harvests import SUCCESSES, Run, get_status, list_runs
@@ -341,6 +341,49 @@ def test_jobs_are_done_after_harvests_and_one_that_fails_is_kept_and_stops_nobod
     network.clock += 60
     network.work(jobs=[Job("mail", 600, fail), Job("index", 60, index)])
     assert done[2:] == ["index of 12"]
+
+
+def test_while_the_archive_is_away_nobody_is_asked_and_then_all_goes_on(network: Network, tmp_path: Path) -> None:
+    slugs = "abcde"
+    asked = [network.add(slug, number % 2) for number, slug in enumerate(slugs)]
+    root, gone = tmp_path / "archive", tmp_path / "gone"
+    asked[0].on_request = lambda request: root.rename(gone) if request.number == 3 else None
+    with capture_logs() as logs:
+        working = threading.Thread(target=work, args=(network.context,))
+        working.start()
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 1)
+        before = sum(len(repository.requests) for repository in asked)
+        assert before <= 3 + 4 * 3, "at most two hosts with a member or two"
+        assert network.free()
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 3)
+        assert sum(len(repository.requests) for repository in asked) == before
+        assert [network.due(slug)[1] for slug in slugs] == [0] * 5, "no failure of theirs"
+        gone.rename(root)
+        wait_for(lambda: all([run.outcome for run in network.runs(slug)][-1:] == ["complete"] for slug in slugs))
+        network.context.stop.set()
+        working.join(10)
+    assert not working.is_alive()
+    assert len(list(iter_records(network.catalogue))) == 5 * 12
+    assert [run.outcome for run in network.runs("a")] == ["incomplete", "complete"]
+
+
+def test_what_the_archive_refuses_while_it_is_there_is_tried_again_after_a_pause(
+    network: Network, tmp_path: Path
+) -> None:
+    repository = network.add("a")
+    other = network.context.archive
+    other.put(page_key("a", 1, 2), b"other bytes")
+    network.work()
+    moment, failures = network.due("a")
+    assert (failures, len(repository.requests)) == (1, 2)
+    assert (moment or 0) - network.clock >= 900
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
 
 
 def test_a_host_that_another_process_asks_is_waited_for(network: Network) -> None:
