@@ -32,7 +32,7 @@ from harvester.errors import (
     UnreachableError,
 )
 from harvester.listing import TELLING, ListHarvest, Proof
-from harvester.run import STOPPED, HarvestContext, MemberRun, Progress
+from harvester.run import HarvestContext, MemberRun, Progress
 
 # Earlier than any repository; many state the year 1 or 1970.
 _FIRST_REPOSITORIES = datetime(1990, 1, 1, tzinfo=UTC)
@@ -95,7 +95,7 @@ class _MemberHarvest:
             lists = get_lists(connection, self.run.id)
         for state in lists:
             if self.run.stopped:
-                errors.extend([] if errors else [STOPPED])
+                errors.extend([] if errors else [self.run.stop_reason])
                 return
             yield state is lists[-1], state
 
@@ -123,7 +123,7 @@ class _MemberHarvest:
             )
         level = run.log.info if outcome in SUCCESSES else run.log.warning
         level("harvest ends", outcome=outcome, records=ended.records, error=error)
-        run.context.report(Progress(run.member.slug, ended.pages, ended.records, run=ended))
+        run.context.report(Progress(run.member.slug, ended.pages, ended.records, run=ended, rest=run.transport.rest))
         return ended
 
     def _outcome(self, asked: list[str | None], *, broken: bool) -> Outcome:

@@ -46,7 +46,7 @@ from harvester.oai.client import PageResponse
 from harvester.oai.page import Page
 from harvester.observations import leave_out_others, look_at_clock, look_at_dates
 from harvester.problems import code_of
-from harvester.run import STOPPED, MemberRun
+from harvester.run import MemberRun
 from harvester.shown import Shown
 
 # So many records of which none can be used say that something is wrong with the whole; a few are just bad ones.
@@ -148,7 +148,7 @@ class ListHarvest:
 
     def _check_stop(self) -> None:
         if self.run.stopped:
-            raise IncompleteListError(STOPPED, problem="stopped")
+            raise IncompleteListError(self.run.stop_reason, problem="stopped")
 
     # What is asked for.
 

@@ -42,7 +42,6 @@ from harvester.run import HarvestContext, MemberRun, Progress
 # Records that are fetched one by one; where there are more, a full harvest is the shorter way.
 MAX_SINGLE = 300
 _MAX_UNREADABLE = 5  # of them, before the rest is left to a full harvest, too
-_STOPPED = "stopped by the operator; the next reconciliation goes on from here"
 
 
 def reconcile_member(context: HarvestContext, member: Member) -> Run:
@@ -110,7 +109,7 @@ class _Reconciliation:
             )
         level = run.log.warning if ended.error else run.log.info
         level("reconciliation ends", outcome=outcome, records=ended.records, deleted=ended.deleted, error=ended.error)
-        run.context.report(Progress(run.member.slug, ended.pages, ended.records, run=ended))
+        run.context.report(Progress(run.member.slug, ended.pages, ended.records, run=ended, rest=run.transport.rest))
         return ended
 
     def _fail(self, error: MemberError, of_list: str = "") -> None:
@@ -119,7 +118,9 @@ class _Reconciliation:
 
     def _check_stop(self) -> None:
         if self.run.stopped:
-            raise IncompleteListError(_STOPPED, problem="stopped")
+            raise IncompleteListError(
+                f"{self.run.context.why()}; the next reconciliation goes on from here", problem="stopped"
+            )
 
     def _prove_lists(self, lists: tuple[ListState, ...]) -> dict[int, Position]:
         """How those lists ended that are proved complete."""

@@ -24,23 +24,25 @@ from harvester.oai.transport import Answer, Transport
 from harvester.problems import code_of
 from harvester.settings import Settings
 
-STOPPED = "stopped by the operator; the next harvest goes on from here"
-
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a member's harvest is: pages and records of this run so far, `expected` records of the present list."""
+    """Where a member's harvest is: pages and records of this run so far, `expected` records of the present list.
+
+    `rest`: for how many seconds the server does not want to be asked, said at the end.
+    """
 
     member: str
     pages: int
     records: int
     expected: int | None = None
     run: Run | None = None  # set at the end
+    rest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class HarvestContext:
-    """What every member's harvest shares. `verbose` says that each step is logged."""
+    """What every member's harvest shares. `why` says why `stop` was set, `verbose` that each step is logged."""
 
     settings: Settings
     catalogue: Catalogue
@@ -48,6 +50,7 @@ class HarvestContext:
     stop: threading.Event = field(default_factory=threading.Event)
     report: Callable[[Progress], None] = lambda _progress: None
     verbose: bool = False
+    why: Callable[[], str] = lambda: "stopped by the operator"
 
 
 class MemberRun:
@@ -77,6 +80,7 @@ class MemberRun:
             delay=member.care.delay,
             verify=not trusting,
             packed=not self.quirk("identity"),
+            allow_private=settings.allow_private,
         )
         self.client: Client[Fetched] = Client(member.base_url, self.transport, self._keep)
         self.client.token_prefix = bool(self.quirk("token-prefix"))
@@ -100,8 +104,13 @@ class MemberRun:
 
     @property
     def stopped(self) -> bool:
-        """Whether the operator wants it to end."""
+        """Whether it is to end at the next opportunity."""
         return self.context.stop.is_set()
+
+    @property
+    def stop_reason(self) -> str:
+        """Why it is to end, and that nothing is lost."""
+        return f"{self.context.why()}; the next harvest goes on from here"
 
     def quirk(self, name: str) -> str:
         """The value of the member's quirk; empty where it has none of this name."""

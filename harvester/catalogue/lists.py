@@ -57,11 +57,20 @@ class ListState:
 
 
 def own_lists(connection: Connection, member: Member, harvest_id: int, *, full: bool) -> None:
-    """The run owns the member's lists, and no other; with `full`, or for a new base URL, they start anew."""
+    """The run owns the member's lists, and no other; with `full`, or for a new base URL, they start anew.
+
+    So does one that the member is not asked for any more, should it be wanted again: meanwhile, its records may go.
+    """
     wanted = dict.fromkeys((prefix, set_spec) for prefix in member.prefixes for set_spec in member.sets or ("",))
     rows = connection.execute(select(lists).where(lists.c.member_id == member.id))
-    present = {(row.prefix, row.set_spec): row.base_url for row in rows}
+    present, unwanted = {}, []
+    for row in rows:
+        present[row.prefix, row.set_spec] = row.base_url
+        if (row.prefix, row.set_spec) not in wanted:
+            unwanted.append(row.id)
     fresh = _BLANK | {"watermark": None}
+    if unwanted:
+        connection.execute(update(lists).where(lists.c.id.in_(unwanted)).values(harvest_id=None, **fresh))
     for prefix, set_spec in wanted:
         this = (lists.c.member_id == member.id, lists.c.prefix == prefix, lists.c.set_spec == set_spec)
         if (prefix, set_spec) not in present:

@@ -7,15 +7,20 @@ import threading
 import time
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+import urllib3
+from requests.adapters import BaseAdapter
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutError
 
 from harvester.errors import ThrottledError, UnreachableError
+from harvester.guard import BoundedAdapter, GuardedAdapter, PrivateAddressError
 
 CONNECT_TIMEOUT = 15.0
 # Seconds without a byte. Old servers sort their whole catalogue before the first one.
@@ -23,6 +28,7 @@ READ_TIMEOUT = 180.0
 MAX_PAGE_BYTES = 64 * 2**20
 MAX_SECONDS = 1800.0
 TRIES = 5
+_MAX_REDIRECTS = 10
 _BUSY_STATUS = frozenset({429, 503})
 _RETRY_STATUS = _BUSY_STATUS | {500, 502, 504}
 # DSpace 7 sends its web page to whoever names text/html first.
@@ -44,6 +50,54 @@ class Answer:
     redirected: bool = False
 
 
+class _Session(requests.Session):
+    """Asks any address that it is given, and only public ones that a server redirects to, but for its own host.
+
+    Attributes:
+        onward: where the newest redirect of the present request leads; empty where there was none.
+    """
+
+    def __init__(self, *, allow_private: bool) -> None:
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, BoundedAdapter())
+        self._elsewhere = BoundedAdapter() if allow_private else GuardedAdapter()
+        self.max_redirects = _MAX_REDIRECTS
+        self._given = self._origin = ""
+        self._host: str | None = None
+        self._deadline = 0.0
+        self.onward = ""
+
+    def begin(self, url: str, deadline: float) -> None:
+        """The next request is to this address, and where it is redirected is judged by that."""
+        self._deadline, self.onward = deadline, ""
+        if url != self._given:
+            parts = urlsplit(requests.Request("GET", url).prepare().url or "")
+            self._given, self._host = url, parts.hostname
+            self._origin = f"{parts.scheme}://{parts.netloc}/"
+
+    def close(self) -> None:
+        """The connections are closed."""
+        super().close()
+        self._elsewhere.close()
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """The one that may connect to the address."""
+        adapter = super().get_adapter(url)
+        return adapter if url.startswith(self._origin) or urlsplit(url).hostname == self._host else self._elsewhere
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where the answer leads to, if it does; its body was read within bounds, which requests does not do."""
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            self.onward = target
+            self.onward = urljoin(resp.url, target)
+            if not resp.raw.closed:
+                with suppress(HTTPError):  # a body that nobody needs may break off
+                    _read(resp, self._deadline)
+        return target
+
+
 class Transport:
     """Asks one server. Not for use by several threads at once; `stop` ends a pause early.
 
@@ -55,9 +109,11 @@ class Transport:
         delay: seconds from the end of one request to the next.
         verify: whether the server's certificate is verified.
         packed: whether gzip is welcome.
+        allow_private: whether it may be redirected to private addresses of other hosts, or through a proxy to others.
 
     Attributes:
         requests, retries, bytes: what it has done so far; bytes as they came over the line.
+        rest: seconds; the longest pause that the server asked for in vain.
     """
 
     def __init__(
@@ -70,13 +126,16 @@ class Transport:
         delay: float = 0.0,
         verify: bool = True,
         packed: bool = True,
+        allow_private: bool = False,
     ) -> None:
         self._max_wait = max_wait
         self._stop = stop or threading.Event()
         self._delay = delay
         self._verify = verify
         self._rested_at = 0.0  # monotonic: no request before
-        self._session = requests.Session()
+        self._session = _Session(allow_private=allow_private)
+        if not verify:  # else urllib3 says so at each request
+            urllib3.disable_warnings(InsecureRequestWarning)
         encoding = "gzip" if packed else "identity"
         self._session.headers.update({"User-Agent": user_agent, "Accept": _ACCEPT, "Accept-Encoding": encoding})
         if from_email:
@@ -85,6 +144,7 @@ class Transport:
         self.requests = 0
         self.retries = 0
         self.bytes = 0
+        self.rest = 0.0
 
     def fetch(self, url: str, parameters: Mapping[str, str]) -> Answer:
         """The server's answer, whatever its status, after tries on those failures that pass by themselves.
@@ -98,7 +158,13 @@ class Transport:
             try:
                 answer = self._fetch_once(url, parameters)
             except ValueError as error:  # of requests, urllib3 and idna, for whatever a Location header may hold
-                raise UnreachableError("the address, or one it redirects to, is no web address", url=url) from error
+                onward = self._session.onward
+                what = f"the server redirects to {_plain(onward)}, which" if onward else "the address"
+                problem = "redirected" if onward else ""
+                raise UnreachableError(f"{what} is no web address", url=url, problem=problem) from error
+            except PrivateAddressError as error:
+                what = f"the server redirects to {_plain(self._session.onward)}, and private networks are not asked"
+                raise UnreachableError(what, url=url, problem="redirected") from error
             except (requests.RequestException, HTTPError, zlib.error) as error:
                 if isinstance(error, zlib.error):
                     self._session.headers["Accept-Encoding"] = "identity"
@@ -110,6 +176,7 @@ class Transport:
             if answer.status not in _RETRY_STATUS:
                 return answer
             if answer.retry_after is not None and answer.retry_after > self._max_wait:
+                self.rest = max(self.rest, answer.retry_after)
                 raise ThrottledError(
                     f"the server asks us to wait {answer.retry_after:.0f} seconds",
                     url=answer.url,
@@ -144,6 +211,7 @@ class Transport:
         self.requests += 1
         fetched_at = int(time.time())
         deadline = time.monotonic() + MAX_SECONDS
+        self._session.begin(url, deadline)
         if not self._surroundings:
             # Proxies and certificates of the environment: requests would read them again for each request,
             # which costs as much as the request itself.
@@ -154,26 +222,27 @@ class Transport:
             with self._session.get(
                 url, params=parameters, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), **self._surroundings
             ) as response:
-                packed = self._read(response, deadline)
+                packed = _read(response, deadline)
         finally:
             self._rested_at = time.monotonic() + self._delay
+        self.bytes += len(packed)
         body = _unpack(packed, response.url) if _is_packed(packed, response) else packed
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
         return Answer(response.url, response.status_code, body, fetched_at, retry_after, bool(response.history))
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
-        """The body as it came. Each read ends with what has arrived, so a server that drips cannot hide the clock."""
-        chunks = []
-        size = 0
-        while chunk := response.raw.read1(2**20, decode_content=False):
-            size += len(chunk)
-            if size > MAX_PAGE_BYTES:
-                raise _too_big(response.url)
-            if time.monotonic() >= deadline:
-                raise UnreachableError(f"the answer was not complete after {MAX_SECONDS:.0f} seconds", url=response.url)
-            chunks.append(chunk)
-        self.bytes += size
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The body as it came. Each read ends with what has arrived, so a server that drips cannot hide the clock."""
+    chunks = []
+    size = 0
+    while chunk := response.raw.read1(2**20, decode_content=False):
+        size += len(chunk)
+        if size > MAX_PAGE_BYTES:
+            raise _too_big(response.url)
+        if time.monotonic() >= deadline:
+            raise UnreachableError(f"the answer was not complete after {MAX_SECONDS:.0f} seconds", url=response.url)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _is_packed(body: bytes, response: requests.Response) -> bool:
@@ -210,6 +279,11 @@ def parse_retry_after(value: str | None) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _plain(address: str) -> str:
+    """An address of a server's own choice, fit to be read."""
+    return "".join(filter(str.isprintable, address))[:200]
 
 
 def _sentence(error: Exception) -> str:

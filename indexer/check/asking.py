@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from lxml import etree
 
+from harvester.catalogue.members import trim_base_url
 from harvester.errors import ConfigError, MalformedResponseError, MemberError, RefusedError
 from harvester.guard import guarded_session
 from harvester.oai.page import Page
@@ -28,7 +29,6 @@ _MAX_BYTES = 20 * 2**20
 _MAX_REDIRECTS = 5
 _TRIES = 10  # addresses under which a base URL is looked for
 _ACCEPT = "text/xml, application/xml;q=0.9, */*;q=0.1"
-_ARGUMENTS = frozenset({"verb", "metadataPrefix", "from", "until", "set", "identifier", "resumptionToken"})
 
 # Name, what its base URL looks like, what its pages say, its usual base URLs below the site's address.
 PLATFORMS = tuple(
@@ -200,7 +200,10 @@ def parse_pasted(pasted: str) -> list[str]:
     urls = [f"{each}://{rest}" for each in schemes]
     try:
         parts = urlsplit(urls[0])
-        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        host = parts.hostname or ""
+        right = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0 and "@" not in parts.netloc
+        # `javascript:1` is no host with a port: who means one without a dot says how it is asked.
+        right = right and (bool(mark) or host == "localhost" or "." in host or ":" in host)
     except ValueError:
         right = False
     if not right or len(text) > 2000:
@@ -209,10 +212,8 @@ def parse_pasted(pasted: str) -> list[str]:
 
 
 def base_url_of(url: str) -> str:
-    """The address without the arguments of OAI-PMH requests, which people paste along."""
-    parts = urlsplit(url)
-    rest = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _ARGUMENTS]
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(rest), ""))
+    """The address without a fragment, and without the arguments of OAI-PMH requests, which people paste along."""
+    return trim_base_url(url.partition("#")[0])
 
 
 def platform_of(base_url: str, text: str) -> str:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
+import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.provider import FakeProvider, FakeRepository, Fault
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import InsecureRequestWarning
 
+from harvester import guard
 from harvester.errors import ThrottledError, UnreachableError
 from harvester.oai import transport as module
 from harvester.oai.transport import TRIES, Transport
@@ -27,8 +34,8 @@ MakeTransport = Callable[..., Transport]
 def make_transport() -> Iterator[MakeTransport]:
     made: list[Transport] = []
 
-    def make(max_wait: float = 0.01, stop: threading.Event | None = None) -> Transport:
-        made.append(Transport(user_agent="Lumbung/test", from_email="op@x.id", max_wait=max_wait, stop=stop))
+    def make(max_wait: float = 0.01, **options: Any) -> Transport:
+        made.append(Transport(user_agent="Lumbung/test", from_email="op@x.id", max_wait=max_wait, **options))
         return made[-1]
 
     yield make
@@ -41,6 +48,47 @@ def repository(provider: FakeProvider) -> FakeRepository:
     repository = FakeRepository()
     provider.serve(repository)
     return repository
+
+
+@contextmanager
+def serving_one(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+    """The address of a server that answers whoever comes first, and nobody else."""
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            caller, _ = server.accept()
+            with caller, suppress(OSError):
+                caller.recv(9999)
+                answer(caller, gone)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/oai"
+        finally:
+            gone.set()
+            serving.join()
+
+
+@contextmanager
+def dripping(begin: bytes, drop: bytes) -> Iterator[str]:
+    """The address of a server whose answer begins so, and then never ends."""
+
+    def drip(caller: socket.socket, gone: threading.Event) -> None:
+        caller.sendall(begin)
+        while not gone.wait(0.02):
+            caller.sendall(drop)
+
+    with serving_one(drip) as url:
+        yield url
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < 5
 
 
 def is_identify(body: bytes) -> bool:
@@ -170,30 +218,72 @@ def test_an_answer_that_drips_is_given_up(
     """A name in the head of a gzip file has no end: nothing of it is ever unpacked."""
     monkeypatch.setattr(module, "MAX_SECONDS", 0.3)
     monkeypatch.setattr(module, "READ_TIMEOUT", 3)
-    gone = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    begin = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff" if encoding else b"<"
+    chunked = "chunked" in length
+    begin = b"%x\r\n%b\r\n" % (len(begin), begin) if chunked else begin
+    head = f"HTTP/1.1 200 OK\r\n{length}{encoding}\r\n".encode()
+    with (
+        dripping(head + begin, b"1\r\nx\r\n" if chunked else b"x") as url,
+        in_time(),
+        pytest.raises(UnreachableError, match="not complete after"),
+    ):
+        make_transport().fetch(url, IDENTIFY)
 
-        def drip() -> None:
-            caller, _ = server.accept()
-            with caller, suppress(OSError):
-                caller.recv(9999)
-                caller.sendall(f"HTTP/1.1 200 OK\r\n{length}{encoding}\r\n".encode())
-                head = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff" if encoding else b"<"
-                chunked = "chunked" in length
-                caller.sendall(b"%x\r\n%b\r\n" % (len(head), head) if chunked else head)
-                while not gone.wait(0.02):
-                    caller.sendall(b"1\r\nx\r\n" if chunked else b"x")
 
-        dripping = threading.Thread(target=drip)
-        dripping.start()
-        began = time.monotonic()
-        try:
-            with pytest.raises(UnreachableError, match="not complete after"):
-                make_transport().fetch(f"http://127.0.0.1:{server.getsockname()[1]}/oai", IDENTIFY)
-            assert time.monotonic() - began < 5
-        finally:
-            gone.set()
-            dripping.join()
+def test_the_body_of_a_redirect_that_drips_is_given_up(
+    make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_SECONDS", 0.3)
+    with (
+        dripping(b"HTTP/1.1 302 Found\r\nLocation: /new\r\n\r\n", b"x") as url,
+        in_time(),
+        pytest.raises(UnreachableError, match="not complete after"),
+    ):
+        make_transport().fetch(url, IDENTIFY)
+
+
+@pytest.mark.parametrize("begin", ["", "HTTP/1.1 200 OK\r\nX-Long: ", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 "])
+def test_a_head_that_drips_is_given_up(
+    begin: str, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READ_TIMEOUT", 0.3)
+    monkeypatch.setattr(module, "TRIES", 1)
+    with (
+        dripping(begin.encode(), b"x") as url,
+        in_time(),
+        pytest.raises(UnreachableError, match="did not answer in time"),
+    ):
+        make_transport().fetch(url, IDENTIFY)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ("H", "TTP/1.1 200 OK\r\nContent-Length: 4\r", "\n", "\r\npa", "ge"),
+        ("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage"),
+        ("HTTP/1.1 200 OK\n", f"X-Long: {'x' * 60000}\nContent-Length: 4\n\npage"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: ", "chunked\r\n\r\n4\r\npage\r\n", "0\r\n\r\n"),
+        ("HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 2\r\n\r\nhi", "", "HTTP/1.0 200 OK\r\n\r\npage"),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: /new\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            "",
+            "HTTP/1.0 200 OK\r\n\r\npage",
+        ),
+    ],
+    ids=["split", "1xx", "long", "chunked", "redirect", "chunked-redirect"],
+)
+def test_an_answer_is_read_however_it_comes_and_one_connection_does(
+    pieces: tuple[str, ...], make_transport: MakeTransport
+) -> None:
+    """A piece that is empty stands for the next request."""
+
+    def answer(caller: socket.socket, gone: threading.Event) -> None:
+        for piece in pieces:
+            caller.sendall(piece.encode()) if piece else caller.recv(9999)
+            gone.wait(0.02)
+
+    with serving_one(answer) as url:
+        assert make_transport().fetch(url, IDENTIFY).body == b"page"
 
 
 def test_a_gzip_answer_is_unpacked(
@@ -274,10 +364,58 @@ def test_redirects_are_followed_and_the_last_address_is_known(
 
 
 @pytest.mark.parametrize(
+    "location", ["{elsewhere}", "{base}@127.0.0.2:{port}/oai", "//127.0.0.2:{port}", "http://[::1]:1/"]
+)
+def test_a_redirect_into_the_private_network_is_not_followed(
+    location: str, provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    inner = FakeRepository()
+    with FakeProvider("127.0.0.2") as elsewhere:
+        url, port = elsewhere.serve(inner), elsewhere.base.rpartition(":")[2]
+        target = location.format(elsewhere=url, base=provider.base, port=port)
+        repository.fail("Identify", Fault(status=302, headers={"Location": target}))
+        with pytest.raises(UnreachableError, match="and private networks are not asked") as caught:
+            make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    assert (caught.value.url, caught.value.problem) == (provider.base + "/oai", "redirected")
+    assert target in str(caught.value)
+    assert inner.requests == []
+
+
+def test_a_private_server_may_redirect_within_itself_and_everywhere_where_the_settings_allow_it(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    for host, allowed in (("127.0.0.1", False), ("127.0.0.2", True)):
+        with FakeProvider(host) as other:
+            url = other.serve(FakeRepository())
+            repository.fail("Identify", Fault(status=301, headers={"Location": f"{url}?verb=Identify"}))
+            answer = make_transport(allow_private=allowed).fetch(provider.base + "/oai", IDENTIFY)
+        assert is_identify(answer.body)
+        assert answer.url == f"{url}?verb=Identify"
+
+
+def test_a_proxy_of_the_environment_asks_the_server_and_nobody_else(
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", provider.base.replace("//", "//me:secret@"))
+    monkeypatch.setattr(guard, "is_public", lambda address: address == "127.0.0.1")
+    transport = make_transport()
+    assert is_identify(transport.fetch("http://repository.example/oai", IDENTIFY).body)
+    assert "Proxy-Authorization" in repository.requests[0].headers
+    repository.fail("Identify", Fault(status=302, headers={"Location": "http://10.0.0.1/oai"}))
+    with pytest.raises(UnreachableError, match=r"redirects to http://10\.0\.0\.1/oai"):
+        transport.fetch("http://repository.example/oai", IDENTIFY)
+    assert len(repository.requests) == 2
+
+
+@pytest.mark.parametrize(
     ("location", "words"),
     [
         ("/oai?verb=Identify", "redirects without end"),
-        ("ftp://x.example/", "no web address"),
+        ("ftp://x.example/", "redirects to ftp://x.example/, which is no web address"),
+        ("file:///etc/passwd", "redirects to file:///etc/passwd, which is no web address"),
         ("http://[::1", "no web address"),
         ("http://x.example:port/", "no web address"),
         ("http:///oai?verb=Identify", "no web address|without end|cannot be reached"),
@@ -323,6 +461,21 @@ def test_silence_is_said_so(
 def test_no_tls_where_tls_is_expected_is_said_so(provider: FakeProvider, make_transport: MakeTransport) -> None:
     with pytest.raises(UnreachableError, match=r"certificate|reached"):
         make_transport().fetch(provider.base.replace("http:", "https:"), IDENTIFY)
+
+
+def test_who_knows_that_a_certificate_is_not_verified_is_not_told_at_each_request(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport, tmp_path: Path
+) -> None:
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=a -keyout k -out c"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "c", tmp_path / "k")
+    provider._http.socket = tls.wrap_socket(provider._http.socket, server_side=True)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        answer = make_transport(verify=False).fetch(provider.base.replace("http:", "https:") + "/oai", IDENTIFY)
+    assert is_identify(answer.body)
+    assert [warning for warning in told if warning.category is InsecureRequestWarning] == []
 
 
 @given(st.text(max_size=40) | st.from_regex(r"\w{3}, \d{1,2} \w{3} \d{1,20} \d\d:\d\d:\d\d ([+-]\d{4,9}|GMT)"))
