@@ -32,7 +32,11 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("lumbung-data"), description="folder of all embedded state")
-    catalogue: str = Field("", description="SQLAlchemy URL of the catalogue; default: SQLite in the home folder")
+    catalogue: str = Field(
+        "",
+        description="SQLAlchemy URL of the catalogue, postgresql://... say; default: SQLite in the home folder",
+        repr=False,
+    )
     archive: str = Field("", description="URL of the archive, file:///...; default: in the home folder")
     engine: str = Field("embedded:", description="search engine; `embedded:` keeps its index in the home folder")
     base_url: str = Field("http://127.0.0.1:8080", description="public URL of the site")

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_new
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
 
 from harvester.catalogue.commit import Fetched
-from harvester.catalogue.database import Catalogue, execute
+from harvester.catalogue.database import Catalogue, execute, insert_new, is_among, pack_values
 from harvester.catalogue.harvests import begin_harvest
 from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member, member_of
@@ -85,7 +84,7 @@ def commit_listing(
     """
     headers = [record.header for record in page.records]
     rows = [{"list_id": list_id, "identifier": DELETED * each.deleted + each.identifier} for each in headers]
-    with catalogue.write() as connection:
+    with catalogue.write(beside=True) as connection:
         _set_position(connection, run_id, list_id, position)  # it is ours: no row without its list
         new = execute(connection, _LIST, rows).rowcount if rows else 0
         if overlooked := _find_overlooked(connection, list_id, headers):
@@ -103,13 +102,12 @@ def commit_listing(
     return after
 
 
-_LIST = insert_new(listed).on_conflict_do_nothing()
-_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
+_LIST = insert_new(listed)
 _STAMPS = (
     select(records.c.identifier, records.c.source_datestamp, lists.c.watermark)
     .join(lists, lists.c.member_id == records.c.member_id)
     .where(lists.c.id == bindparam("this_list"), lists.c.watermark.is_not(None))
-    .where(records.c.identifier.in_(_AMONG), records.c.deleted.is_(False))
+    .where(is_among(records.c.identifier), records.c.deleted.is_(False))
 )
 
 
@@ -117,7 +115,7 @@ def _find_overlooked(connection: Connection, list_id: int, headers: list[Header]
     """Those that changed before the last complete harvest, which did not show it: `from` goes by another date."""
     shown = {header.identifier: header.datestamp for header in headers if not header.deleted}
     found = []
-    rows = execute(connection, _STAMPS, {"this_list": list_id, "among": json.dumps(list(shown))})
+    rows = execute(connection, _STAMPS, {"this_list": list_id, **pack_values(connection, list(shown))})
     for row in rows:
         if shown[row.identifier] != row.source_datestamp:
             ours, theirs = parse_datestamp(row.source_datestamp), parse_datestamp(shown[row.identifier])
