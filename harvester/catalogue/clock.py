@@ -1,8 +1,9 @@
 """The clock: our datestamps grow with the order of commits, so that a harvester of ours misses nothing.
 
-A page commit takes the clock row before it stamps a record; the row's lock orders the commits. A list request closes the
-present second and answers with it: whatever commits later gets a later second. So a harvester that comes
-back with `from` = our responseDate sees every record that it could not see before. Spec: 2.7.1, [repo 3].
+A page commit takes the clock row before it stamps a record; the row's lock orders the commits. A list
+request closes the present second and answers with it: whatever commits later gets a later second. So a
+harvester that comes back with `from` = our responseDate sees every record that it could not see before.
+Spec: 2.7.1, [repo 3].
 """
 
 from __future__ import annotations

@@ -125,7 +125,8 @@ class insert_new(Insert):  # noqa: N801 - it is used as a function
 
 @compiles(insert_new)
 def _compile_insert_new(statement: insert_new, compiler: SQLCompiler, **options: Any) -> str:
-    return f"{compiler.visit_insert(statement, **options)} ON CONFLICT DO NOTHING"
+    plain: str = compiler.visit_insert(statement, **options)  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    return f"{plain} ON CONFLICT DO NOTHING"
 
 
 class is_among(FunctionElement[bool]):  # noqa: N801 - it is used as a function
@@ -144,7 +145,7 @@ class is_among(FunctionElement[bool]):  # noqa: N801 - it is used as a function
 @compiles(is_among, "sqlite")
 def _compile_among_sqlite(element: is_among, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - compiled: no value is in it
 
 
 @compiles(is_among, "postgresql")
@@ -154,8 +155,8 @@ def _compile_among_postgresql(element: is_among, compiler: SQLCompiler, **option
     return f"{column} = ANY (CAST({values} AS {kind}[]))"
 
 
-def pack_values(connection: Connection, values: Collection[int] | Collection[str]) -> Row:
-    """The parameter `among` with these values, as this database takes it."""
+def pack_values(connection: Connection, values: Collection[Any]) -> Row:
+    """The parameter `among` with these values, all texts or all numbers, as this database takes it."""
     return {"among": list(values) if connection.dialect.name == "postgresql" else json.dumps(list(values))}
 
 
@@ -221,7 +222,11 @@ def open_catalogue(url: str, now: Callable[[], float] = time, patience: float = 
         CatalogueError: the database cannot be reached, or was written by a newer version.
     """
     catalogue = Catalogue(_make_engine(url, patience), now)
-    _migrate(catalogue)
+    try:
+        _migrate(catalogue)
+    except BaseException:
+        catalogue.close()
+        raise
     return catalogue
 
 
@@ -305,7 +310,7 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        words = f"the catalogue does not answer: {str(error.orig).strip()}"
+        words = f"the catalogue does not answer: {' '.join(str(error.orig).split())}"
         if _is_passing(error):
             raise CatalogueUnavailableError(words) from error
         raise CatalogueError(words) from error

@@ -19,19 +19,20 @@ _IDLE_SECONDS = 60  # in the middle of a transaction that writes: whoever stands
 _WRITERS = 7_102_841_113  # names the line of writers among the server's advisory locks
 
 _SESSION = """
-    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
+    SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') IN ('off', 'local');
     SET statement_timeout = {milliseconds};
     SET lock_timeout = {milliseconds};
     SET tcp_keepalives_idle = 30;
     SET tcp_keepalives_interval = 10;
     SET tcp_keepalives_count = 3;
     SET jit = off"""
+_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_WRITING = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'; SELECT "
 _BEGIN = {
-    None: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    **{
-        kind: f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'; SELECT {lock}({_WRITERS})"
-        for kind, lock in (("alone", "pg_advisory_xact_lock"), ("beside", "pg_advisory_xact_lock_shared"))
-    },
+    None: _BEGIN_READING,
+    "alone": f"{_BEGIN_WRITING}pg_advisory_xact_lock({_WRITERS})",
+    "beside": f"{_BEGIN_WRITING}pg_advisory_xact_lock_shared({_WRITERS})",
 }
 # The server is going or coming, takes no more connections now, or has undone this transaction for another's sake.
 _PASSING = frozenset({"57P01", "57P02", "57P03", "53300", "40001", "40P01"})
@@ -75,8 +76,14 @@ def make_engine(url: URL, patience: float) -> Engine:
     )
 
     def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
-        usual = {"connect_timeout": max(2, int(min(10.0, patience / 2))), "application_name": "lumbung"}
-        usual |= {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+        usual: dict[str, Any] = {
+            "connect_timeout": max(2, int(min(10.0, patience / 2))),
+            "application_name": "lumbung",
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 60_000,
+        }
         connection = _PatientConnection.connect(*arguments, **(usual | named | {"client_encoding": "utf8"}))
         connection.patience = patience + 1
         if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":

@@ -119,7 +119,8 @@ def settle(connection: Connection, scope: Scope, now: int) -> int:
     }
     missing = (not_(_is_listed(scope)), records.c.datestamp <= scope.horizon, not_(known))
     query = select(*columns.values()).where(*_held(scope), *missing)
-    new = connection.execute(insert(vanished).from_select(list(columns), query)).rowcount
+    missed_now = insert(vanished).from_select(list(columns), query).execution_options(preserve_rowcount=True)
+    new = connection.execute(missed_now).rowcount
     forget_listed(connection, scope.run_id, list(scope.list_ids))
     return new
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from itertools import count
 from dataclasses import dataclass, replace
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings

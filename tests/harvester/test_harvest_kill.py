@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import copy
 
 import pytest
 from fakes.lumbung_process import Harvests, Plant

@@ -802,7 +802,8 @@ def test_killed_in_mid_list_it_goes_on_and_misses_what_it_should(
     assert (run.outcome, [request.resumes for request in scene.asked()]) == ("complete", [True])
     assert set(scene.pending()) == {10, 60}
     with catalogue.read() as connection:
-        outcomes = connection.execute(select(harvests.c.outcome).where(harvests.c.kind == "reconcile")).scalars().all()
+        of_kind = select(harvests.c.outcome).where(harvests.c.kind == "reconcile").order_by(harvests.c.id)
+        outcomes = connection.execute(of_kind).scalars().all()
         assert get_member(connection, "a") == member
     assert outcomes == ["incomplete"] * 3 + ["complete"]
     catalogue.close()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ from harvester.catalogue.tables import clock, metadata
 
 _INSTALLED = Path("/usr/lib/postgresql")  # Debian keeps the server's programs out of the PATH
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class Server:
@@ -61,7 +63,7 @@ class Server:
                 time.sleep(0.01)
             for table in reversed(metadata.sorted_tables):
                 if table is not clock:
-                    connection.execute(f"DELETE FROM {table.name}")
+                    connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - a table of ours
             connection.execute("UPDATE clock SET closed = 0, last = 0")
             connection.execute("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
         self._empty.append(url)
@@ -95,10 +97,8 @@ class OwnServer(Server):
         shutil.chown(folder, self._user.pw_uid, self._user.pw_gid)
         self._settings = ("unix_socket_directories=", "listen_addresses=127.0.0.1", f"port={self._port}", *settings)
         self._process: subprocess.Popen[bytes] | None = None
-        initdb = [_find_program("initdb"), "-D", "data", "-U", "lumbung", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(
-            [*initdb, "--locale=C"], cwd=folder, check=True, stdout=subprocess.DEVNULL, preexec_fn=self._become_user
-        )
+        initdb = [_find_program("initdb"), "-D", "data", "-U", "lumbung", "-A", "trust", "--locale=C", "--no-sync"]
+        subprocess.run(initdb, cwd=folder, check=True, stdout=subprocess.DEVNULL, **self._as_user())
         super().__init__(URL.create("postgresql", "lumbung", host="127.0.0.1", port=self._port, database="postgres"))
 
     def start(self) -> None:
@@ -110,7 +110,8 @@ class OwnServer(Server):
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
-                preexec_fn=self._become_user,
+                preexec_fn=_end_with_us,  # noqa: PLW1509 - it does one system call
+                **self._as_user(),
             )
         deadline = time.monotonic() + 60
         while True:
@@ -145,12 +146,16 @@ class OwnServer(Server):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    def _become_user(self) -> None:
-        if os.geteuid() == 0:  # the server refuses to run as root
-            os.setgroups([])
-            os.setgid(self._user.pw_gid)
-            os.setuid(self._user.pw_uid)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)  # it ends with us, even where we are killed
+    def _as_user(self) -> dict[str, Any]:
+        """The server refuses to run as root."""
+        if os.geteuid() != 0:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": ()}
+
+
+def _end_with_us() -> None:
+    """Even where we are killed."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _free_port() -> int:
@@ -171,7 +176,9 @@ def _find_user() -> pwd.struct_passwd:
 def _find_program(name: str) -> str:
     found = shutil.which(name) or max(map(str, _INSTALLED.glob(f"*/bin/{name}")), default=None)
     if found is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql), nor is LUMBUNG_TEST_POSTGRES set")
+        pytest.skip(
+            "PostgreSQL is not installed (Debian: apt-get install postgresql), nor is LUMBUNG_TEST_POSTGRES set"
+        )
     return found
 
 
