@@ -25,6 +25,8 @@ from sqlalchemy import (
     Executable,
     Insert,
     Integer,
+    LargeBinary,
+    String,
     Table,
     bindparam,
     create_engine,
@@ -129,38 +131,38 @@ def _compile_insert_new(statement: insert_new, compiler: SQLCompiler, **options:
     return f"{plain} ON CONFLICT DO NOTHING"
 
 
-class is_among(FunctionElement[bool]):  # noqa: N801 - it is used as a function
+def is_among(column: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether the column's value is one of those that the parameter `among` holds, made by `pack_values`.
 
     One parameter however many values: a list of parameters has to be written into the statement each time.
     """
+    return column.bool_op("")(_Among(column))
 
-    type = Boolean()
+
+class _Among(FunctionElement[Any]):
+    """The operator and what is on its right side."""
+
     inherit_cache = True
 
     def __init__(self, column: ColumnElement[Any]) -> None:
-        super().__init__(column, bindparam("among"))
+        super().__init__(bindparam("among"))
+        self.type = column.type
 
 
-@compiles(is_among, "sqlite")
-def _compile_among_sqlite(element: is_among, compiler: SQLCompiler, **options: Any) -> str:
-    column, values = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - compiled: no value is in it
+@compiles(_Among, "sqlite")
+def _compile_among_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    return f"IN (SELECT value FROM json_each({compiler.process(element.clauses.clauses[0], **options)}))"  # noqa: S608 - compiled: no value is in it
 
 
-@compiles(is_among, "postgresql")
-def _compile_among_postgresql(element: is_among, compiler: SQLCompiler, **options: Any) -> str:
-    column, values = (compiler.process(clause, **options) for clause in element.clauses)
-    kind = "BIGINT" if isinstance(element.clauses.clauses[0].type, Integer) else "TEXT"
-    return f"{column} = ANY (CAST({values} AS {kind}[]))"
+@compiles(_Among, "postgresql")
+def _compile_among_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    kind = "BIGINT" if isinstance(element.type, Integer) else "TEXT"
+    return f"= ANY (CAST({compiler.process(element.clauses.clauses[0], **options)} AS {kind}[]))"
 
 
 def pack_values(connection: Connection, values: Collection[Any]) -> Row:
     """The parameter `among` with these values, all texts or all numbers, as this database takes it."""
     return {"among": list(values) if connection.dialect.name == "postgresql" else json.dumps(list(values))}
-
-
-_VALUES_AT_ONCE = 999  # what every SQLite takes
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -170,6 +172,10 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
     holds the catalogue.
     """
     in_order = itemgetter(*table.c.keys())
+    if connection.dialect.name == "postgresql":
+        columns = tuple(map(list, zip(*map(in_order, rows), strict=True)))
+        connection.exec_driver_sql(_insert_columns(table, connection.dialect), columns)
+        return
     at_once = _VALUES_AT_ONCE // len(table.c)
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]
@@ -177,12 +183,26 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         connection.exec_driver_sql(_insert_many(table, len(some), connection.dialect), values)
 
 
+_VALUES_AT_ONCE = 999  # what every SQLite takes
+
+
 @lru_cache(maxsize=1024)
 def _insert_many(table: Table, count: int, dialect: Dialect) -> str:
-    mark = "?" if dialect.name == "sqlite" else "%s"
-    row = f"({', '.join([mark] * len(table.c))})"
+    row = f"({', '.join('?' * len(table.c))})"
+    return f"{_insert_into(table, dialect)} VALUES {', '.join([row] * count)}"
+
+
+@cache
+def _insert_columns(table: Table, dialect: Dialect) -> str:
+    """Each column is one array, sent as bytes: a third of the time that as many single values take."""
+    kinds = ((Boolean, "BOOLEAN"), (Integer, "BIGINT"), (LargeBinary, "BYTEA"), (String, "TEXT"))
+    arrays = (next(f"%b::{name}[]" for kind, name in kinds if isinstance(column.type, kind)) for column in table.c)
+    return f"{_insert_into(table, dialect)} SELECT * FROM unnest({', '.join(arrays)})"  # noqa: S608 - as above
+
+
+def _insert_into(table: Table, dialect: Dialect) -> str:
     names = ", ".join(map(dialect.identifier_preparer.quote, table.c.keys()))
-    return f"INSERT INTO {table.name} ({names}) VALUES {', '.join([row] * count)}"  # noqa: S608 - no value is in it
+    return f"INSERT INTO {table.name} ({names})"
 
 
 class _WriterLock:

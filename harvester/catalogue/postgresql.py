@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.adapt import Buffer
 from psycopg.pq import TransactionStatus
-from psycopg.types.string import StrDumper
+from psycopg.types.string import StrBinaryDumper, StrDumper
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
@@ -60,6 +60,13 @@ class _TextDumper(StrDumper):
         return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
 
 
+class _BinaryTextDumper(StrBinaryDumper):
+    """As above, in arrays."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+
+
 def make_engine(url: URL, patience: float) -> Engine:
     """Connections to this server, made when they are wanted. No statement takes longer than `patience` seconds.
 
@@ -90,6 +97,7 @@ def make_engine(url: URL, patience: float) -> Engine:
             connection.close()
             raise ConfigError(f"LUMBUNG_CATALOGUE: the database keeps its texts as {encoding}; one in UTF8 is needed")
         connection.autocommit = True  # transactions are begun by _begin
+        connection.adapters.register_dumper(str, _BinaryTextDumper)
         connection.adapters.register_dumper(str, _TextDumper)
         connection.execute(_SESSION.format(milliseconds=int(patience * 1000)))
         return connection

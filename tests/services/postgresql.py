@@ -97,8 +97,8 @@ class OwnServer(Server):
         shutil.chown(folder, self._user.pw_uid, self._user.pw_gid)
         self._settings = ("unix_socket_directories=", "listen_addresses=127.0.0.1", f"port={self._port}", *settings)
         self._process: subprocess.Popen[bytes] | None = None
-        initdb = [_find_program("initdb"), "-D", "data", "-U", "lumbung", "-A", "trust", "--locale=C", "--no-sync"]
-        subprocess.run(initdb, cwd=folder, check=True, stdout=subprocess.DEVNULL, **self._as_user())
+        initdb = [_find_program("initdb"), "-D", "data", "-U", "lumbung", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*initdb, "--locale=C"], cwd=folder, check=True, stdout=subprocess.DEVNULL, **self._as_user())
         super().__init__(URL.create("postgresql", "lumbung", host="127.0.0.1", port=self._port, database="postgres"))
 
     def start(self) -> None:
