@@ -16,7 +16,7 @@ def set_up_logging(*, verbose: bool) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Its own way of telling an exception shows the values of variables, where passwords may be.
+            # Local variables, which other tracebacks show, may hold passwords.
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),

@@ -32,7 +32,11 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("lumbung-data"), description="folder of all embedded state")
-    catalogue: str = Field("", description="SQLAlchemy URL of the catalogue; default: SQLite in the home folder")
+    catalogue: str = Field(
+        "",
+        description="SQLAlchemy URL of the catalogue, postgresql://... say; default: SQLite in the home folder",
+        repr=False,
+    )
     archive: str = Field("", description="file:///FOLDER or s3://BUCKET/PREFIX; default: in the home folder")
     s3_endpoint: str = Field("", description="address of the S3 server; default: that of AWS")
     engine: str = Field("embedded:", description="search engine; `embedded:` keeps its index in the home folder")

@@ -90,7 +90,7 @@ class Turns:
         """The member that is due, and its host's turn; None where nobody is."""
         owner = new_owner()
         now = self._catalogue.now()
-        with self._catalogue.write() as connection:
+        with self._catalogue.write(beside=True) as connection:
             member = leases.claim_due(connection, owner, now)
         if member is None:
             return None
@@ -105,7 +105,7 @@ class Turns:
         """The host's turn, when nobody else has it any more; None if we were stopped before."""
         turn, waiting = Turn(host, new_owner()), False
         while not self._context.stop.is_set():
-            with self._catalogue.write() as connection:
+            with self._catalogue.write(beside=True) as connection:
                 holder = leases.claim_host(connection, turn.owner, host, self._catalogue.now())
             if holder is None:
                 return turn
@@ -128,7 +128,7 @@ class Turns:
         finally:
             with self._lock:
                 self._turns.discard(turn)
-            with self._catalogue.write() as connection:
+            with self._catalogue.write(beside=True) as connection:
                 leases.release(connection, turn.owner, turn.host)
 
     @contextmanager

@@ -141,7 +141,7 @@ class _Worker:
 
     def _start_jobs(self) -> None:
         owner, now = new_owner(), self._catalogue.now()
-        with self._catalogue.write() as connection:
+        with self._catalogue.write(beside=True) as connection:
             claimed = claim_jobs(connection, self._jobs, owner, now)
         for name in claimed:
             self._working += 1
@@ -156,7 +156,7 @@ class _Worker:
             error = str(died) or type(died).__name__
             self._log.error("a job failed", job=job.name, exc_info=died)
         try:
-            with self._catalogue.write() as connection:
+            with self._catalogue.write(beside=True) as connection:
                 now = self._catalogue.now()
                 finish_job(connection, job.name, owner, now, next_run=job.next_run(now), error=error)
         finally:

@@ -116,7 +116,8 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
             checks.append(check)
             progress(len(checks), total)
 
-        context, checker = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop), LinkChecker()
+        archive = open_archive(settings.archive_url, settings.s3_endpoint)
+        context, checker = HarvestContext(settings, catalogue, archive, stop), LinkChecker()
         while checker.check_due(context, slugs, tell) and not stop.is_set():
             pass
     for counts in count_checks(checks):

@@ -7,6 +7,9 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from services.postgresql import catalogue_url, database, migrated, new_catalogue, postgresql
+
+__all__ = ["catalogue_url", "database", "migrated", "new_catalogue", "postgresql"]  # fixtures
 
 pytest_plugins = ["services.s3"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, Insert, Integer, Table, and_, bindparam, func
 from sqlalchemy.exc import IntegrityError
 
 from harvester.catalogue.clock import take_datestamp
-from harvester.catalogue.database import Catalogue, execute, insert_rows
+from harvester.catalogue.database import Catalogue, execute, insert_rows, is_among, pack_values
 from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
@@ -93,7 +92,7 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     public_ids = {arrival.identifier: make_public_id(member.slug, arrival.identifier) for arrival in arrivals}
     while True:
         try:
-            with catalogue.write() as connection:
+            with catalogue.write(beside=True) as connection:
                 if moves and page.verb != "GetRecord":  # asked for by itself, it leaves the list where it is
                     _move_list(connection, list_id, harvest_id, page, fetched, further, reached)
                 commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids, resumed=resumed)
@@ -139,7 +138,7 @@ def commit_failed_page(
     Raises:
         HarvestSupersededError: the run has been ended by another; nothing was written.
     """
-    with catalogue.write() as connection:
+    with catalogue.write(beside=True) as connection:
         execute(connection, _INSERT_PAGE, _page_row(harvest_id, list_id, fetched, "", 0, error))
         _count_page(connection, harvest_id, Counts(), catalogue.now())
 
@@ -198,7 +197,10 @@ def _loses(arrival: PackedRecord, row: Any) -> bool:
 
 
 class _PageCommit:
-    """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement."""
+    """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement.
+
+    The clock's row is taken late, and only where a record is to be stamped: others wait for it.
+    """
 
     def __init__(
         self,
@@ -213,7 +215,7 @@ class _PageCommit:
         self.connection = connection
         self.member = member
         self.prefix = prefix
-        self.datestamp = take_datestamp(connection, now)
+        self.now = now
         self.public_ids = public_ids
         self.resumed = resumed
         self.revived = 0  # of the changed ones: records that were tombstones
@@ -233,8 +235,10 @@ class _PageCommit:
                     known.append((arrival, found))
             elif not arrival.deleted:
                 new.append(arrival)
-        self._add(new, page_id)
-        changed, deleted = self._change(known, page_id)
+        stamped = self._change(known, page_id)
+        datestamp = take_datestamp(self.connection, self.now) if new or stamped else 0
+        self._add(new, page_id, datestamp)
+        changed, deleted = self._stamp(stamped, datestamp)
         _count_live(self.connection, self.member, len(new) + self.revived - deleted, deleted - self.revived)
         if page.failed:
             execute(
@@ -260,10 +264,10 @@ class _PageCommit:
         )
 
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
-        parameters = {"member": self.member.id, "with_prefix": self.prefix, "among": json.dumps(identifiers)}
+        parameters = {"member": self.member.id, "with_prefix": self.prefix, **pack_values(self.connection, identifiers)}
         return {row.identifier: row for row in execute(self.connection, _PRESENT, parameters)}
 
-    def _add(self, new: list[PackedRecord], page_id: int) -> None:
+    def _add(self, new: list[PackedRecord], page_id: int, datestamp: int) -> None:
         if not new:
             return
         # The clock's row is ours until the commit, so no other transaction takes these numbers.
@@ -276,8 +280,8 @@ class _PageCommit:
                 "member_id": member_id,
                 "identifier": arrival.identifier,
                 "work_id": number + offset,
-                "datestamp": self.datestamp,
-                "added": self.datestamp,
+                "datestamp": datestamp,
+                "added": datestamp,
                 "source_datestamp": arrival.datestamp,
                 "deleted": False,
             }
@@ -299,14 +303,14 @@ class _PageCommit:
             "abouts": arrival.abouts,
         }
 
-    def _change(self, known: list[tuple[PackedRecord, Any]], page_id: int) -> tuple[int, int]:
-        """How many were changed, and how many were deleted."""
+    def _change(self, known: list[tuple[PackedRecord, Any]], page_id: int) -> list[dict[str, Any]]:
+        """The forms are as they came; the rows of the records that have changed by that, to be stamped."""
         stamped: list[dict[str, Any]] = []
         new_forms, payloads, gone = [], [], []
         quiet: list[dict[str, Any]] = []
         for arrival, row in known:
             key = {"key_id": row.id, "key_prefix": self.prefix}
-            stamp = {"key_id": row.id, "new_source": arrival.datestamp, "new_datestamp": self.datestamp}
+            stamp = {"key_id": row.id, "new_source": arrival.datestamp}
             if arrival.deleted and row.hash is not None and not row.form_deleted:
                 gone.append({**key, "new_page": page_id})
                 stamped.append({**stamp, "was_deleted": row.deleted})
@@ -331,15 +335,17 @@ class _PageCommit:
         if quiet:
             execute(self.connection, _UPDATE_SETS, quiet)
             execute(self.connection, _UPDATE_SOURCE, quiet)
-        return self._stamp(stamped)
+        return stamped
 
-    def _stamp(self, stamped: list[dict[str, Any]]) -> tuple[int, int]:
+    def _stamp(self, stamped: list[dict[str, Any]], datestamp: int) -> tuple[int, int]:
+        """How many were changed, and how many were deleted."""
         if not stamped:
             return 0, 0
         numbers = [row["key_id"] for row in stamped]
-        live = set(execute(self.connection, _LIVE, {"among": json.dumps(numbers)}).scalars())
+        live = set(execute(self.connection, _LIVE, pack_values(self.connection, numbers)).scalars())
         deleted = 0
         for row in stamped:
+            row["new_datestamp"] = datestamp
             row["new_deleted"] = row["key_id"] not in live
             was_deleted = row.pop("was_deleted")
             deleted += row["new_deleted"] > was_deleted
@@ -354,8 +360,6 @@ def _chunks(values: list[Any]) -> Iterator[list[Any]]:
         yield values[start : start + 500]
 
 
-# One parameter however many values: a list of parameters has to be written into the statement each time.
-_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
 _PRESENT = (
     select(
         records.c.identifier,
@@ -368,10 +372,10 @@ _PRESENT = (
     )
     .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == bindparam("with_prefix")))
     .where(records.c.member_id == bindparam("member"))
-    .where(records.c.identifier.in_(_AMONG))
+    .where(is_among(records.c.identifier))
 )
 _LAST_NUMBER = select(func.max(records.c.id))
-_LIVE = select(forms.c.record_id).where(forms.c.record_id.in_(_AMONG), forms.c.deleted.is_(False))
+_LIVE = select(forms.c.record_id).where(is_among(forms.c.record_id), forms.c.deleted.is_(False))
 
 
 def _insert(table: Table, *, numbered: bool = False) -> Insert:
@@ -509,8 +513,9 @@ def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> i
             if not numbers:
                 return total
             datestamp = take_datestamp(connection, catalogue.now())
-            these = records.c.id.in_(numbers)
-            connection.execute(update(records).where(these).values(deleted=True, datestamp=datestamp))
-            connection.execute(update(forms).where(forms.c.record_id.in_(numbers)).values(deleted=True))
+            these = pack_values(connection, numbers)
+            gone = update(records).where(is_among(records.c.id)).values(deleted=True, datestamp=datestamp)
+            connection.execute(gone, these)
+            connection.execute(update(forms).where(is_among(forms.c.record_id)).values(deleted=True), these)
             _count_live(connection, member, -len(numbers), len(numbers))
             total += len(numbers)

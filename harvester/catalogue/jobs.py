@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, select, update
 
+from harvester.catalogue.database import insert_new
 from harvester.catalogue.tables import jobs
 from harvester.owners import is_gone
 
@@ -29,19 +30,18 @@ def list_jobs(connection: Connection) -> tuple[JobState, ...]:
 
 def claim_jobs(connection: Connection, names: Iterable[str], owner: str, now: int) -> tuple[str, ...]:
     """Those of these jobs that are due and that nobody does; they are the owner's now. A new one is due at once."""
-    rows = {row.name: row for row in connection.execute(select(jobs))}
-    claimed = []
-    for name in names:
-        row = rows.get(name)
-        if row is None:
-            connection.execute(insert(jobs).values(name=name, next_run=now))
-        elif row.next_run > now or (row.owner and row.until > now and not is_gone(row.owner)):
-            continue
-        this = (jobs.c.name == name, or_(jobs.c.owner.is_(None), jobs.c.owner == (row.owner if row else None)))
-        mine = update(jobs).where(*this).values(owner=owner, until=now + LEASE_SECONDS)
-        if connection.execute(mine).rowcount:
-            claimed.append(name)
-    return tuple(claimed)
+    wanted = tuple(names)
+    known = set(connection.execute(select(jobs.c.name)).scalars())
+    for name in sorted(set(wanted) - known):
+        connection.execute(insert_new(jobs).values(name=name, next_run=now))
+    due = select(jobs).where(jobs.c.name.in_(wanted), jobs.c.next_run <= now)
+    # What another worker claims just now is passed over.
+    rows = connection.execute(due.with_for_update(skip_locked=True)).all()
+    free = {row.name for row in rows if not (row.owner and row.until > now and not is_gone(row.owner))}
+    if free:
+        mine = update(jobs).where(jobs.c.name.in_(free))
+        connection.execute(mine.values(owner=owner, until=now + LEASE_SECONDS))
+    return tuple(name for name in wanted if name in free)
 
 
 def renew_job(connection: Connection, name: str, owner: str, now: int) -> None:

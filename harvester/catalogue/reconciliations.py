@@ -7,21 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert as insert_new
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
 
 from harvester.catalogue.commit import Fetched
-from harvester.catalogue.database import Catalogue, execute
+from harvester.catalogue.database import Catalogue, execute, insert_new, is_among, pack_values
 from harvester.catalogue.harvests import begin_harvest
 from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member, member_of
@@ -93,7 +82,7 @@ def commit_listing(
     Raises:
         HarvestSupersededError: another run owns the list by now.
     """
-    with catalogue.write() as connection:
+    with catalogue.write(beside=True) as connection:
         _set_position(connection, run_id, list_id, position)  # it is ours: no row without its list
         rows = _listed_rows(connection, list_id, [record.header for record in page.records])
         new = execute(connection, _LIST, rows).rowcount if rows else 0
@@ -121,26 +110,25 @@ def commit_listing(
 
 
 _VALUES: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in listed.c}
-_LIST = insert_new(listed).values(_VALUES).on_conflict_do_nothing()
+_LIST = insert_new(listed).values(_VALUES)
 _LIST_LATER = (
     update(listed)
     .where(*(column == _VALUES[column.name] for column in listed.primary_key))
     .where(listed.c.datestamp < _VALUES["datestamp"])
     .values({name: _VALUES[name] for name in ("datestamp", "changed")})
 )
-_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
 _STAMPS = (
     select(records.c.identifier, records.c.source_datestamp, lists.c.watermark)
     .join(lists, lists.c.member_id == records.c.member_id)
     .where(lists.c.id == bindparam("this_list"), lists.c.watermark.is_not(None))
-    .where(records.c.identifier.in_(_AMONG), records.c.deleted.is_(False))
+    .where(is_among(records.c.identifier), records.c.deleted.is_(False))
 )
 
 
 def _listed_rows(connection: Connection, list_id: int, headers: list[Header]) -> list[dict[str, Any]]:
     """The headers as they are listed."""
-    among = json.dumps([header.identifier for header in headers if not header.deleted])
-    held = {row.identifier: row for row in execute(connection, _STAMPS, {"this_list": list_id, "among": among})}
+    among = pack_values(connection, [header.identifier for header in headers if not header.deleted])
+    held = {row.identifier: row for row in execute(connection, _STAMPS, {"this_list": list_id, **among})}
     rows = []
     for header in headers:
         row = None if header.deleted else held.get(header.identifier)

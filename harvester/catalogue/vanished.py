@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from harvester.catalogue.clock import take_datestamp
+from harvester.catalogue.database import is_among, pack_values
 from harvester.catalogue.lists import start_pass
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import encode_public_id
@@ -117,7 +118,8 @@ def settle(connection: Connection, scope: Scope, now: int) -> int:
         "due_at": scope.horizon + days * DAY,
     }
     query = select(*columns.values()).where(*_missing(scope), not_(known))
-    new = connection.execute(insert(vanished).from_select(list(columns), query)).rowcount
+    missed_now = insert(vanished).from_select(list(columns), query).execution_options(preserve_rowcount=True)
+    new = connection.execute(missed_now).rowcount
     forget_listed(connection, scope.run_id, list(scope.list_ids))
     return new
 
@@ -255,14 +257,15 @@ def _delete_forms(connection: Connection, scope: Scope, numbers: Sequence[int], 
     if not numbers:
         return 0
     datestamp = take_datestamp(connection, now)
-    these = (forms.c.record_id.in_(numbers), forms.c.prefix == scope.prefix)
-    connection.execute(update(forms).where(*these).values(deleted=True))
+    these = pack_values(connection, numbers)
+    in_prefix = update(forms).where(is_among(forms.c.record_id), forms.c.prefix == scope.prefix)
+    connection.execute(in_prefix.values(deleted=True), these)
     alive = exists().where(forms.c.record_id == records.c.id, forms.c.deleted.is_(False))
-    stamped = update(records).where(records.c.id.in_(numbers)).values(datestamp=datestamp)
-    connection.execute(stamped)
-    gone = connection.execute(stamped.where(not_(alive)).values(deleted=True)).rowcount
-    waited = (vanished.c.record_id.in_(numbers), vanished.c.prefix == scope.prefix)
-    connection.execute(delete(vanished).where(*waited))
+    stamped = update(records).where(is_among(records.c.id)).values(datestamp=datestamp)
+    connection.execute(stamped, these)
+    gone = connection.execute(stamped.where(not_(alive)).values(deleted=True), these).rowcount
+    waited = delete(vanished).where(is_among(vanished.c.record_id), vanished.c.prefix == scope.prefix)
+    connection.execute(waited, these)
     counts = {"live": members.c.live - gone, "tombstones": members.c.tombstones + gone}
     connection.execute(update(members).where(members.c.id == scope.member.id).values(counts))
     more = {"deleted": harvests.c.deleted + gone, "changed": harvests.c.changed + len(numbers) - gone}

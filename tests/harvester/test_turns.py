@@ -42,12 +42,12 @@ def jakarta(text: str) -> int:
 class Network:
     """Members on three hosts, a clock that is set by hand, and workers in this process."""
 
-    def __init__(self, folder: Path, archive: Archive, stack: ExitStack) -> None:
+    def __init__(self, url: str, folder: Path, archive: Archive, stack: ExitStack) -> None:
         self.clock = jakarta("2026-03-01 12:00")
-        self.catalogue: Catalogue = open_catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}", lambda: self.clock)
+        self.catalogue: Catalogue = open_catalogue(url, lambda: self.clock)
         stack.callback(self.catalogue.close)
         self.providers = [stack.enter_context(FakeProvider(host)) for host in HOSTS]
-        self.settings = load_settings(home=folder, max_wait=0.001, stall_minutes=60)
+        self.settings = load_settings(home=folder, catalogue=url, max_wait=0.001, stall_minutes=60)
         self.context = HarvestContext(self.settings, self.catalogue, archive)
 
     def add(self, slug: str, host: int = 0, care: Care | None = None, records: int = 12) -> FakeRepository:
@@ -76,10 +76,9 @@ class Network:
 
 
 @pytest.fixture
-def network(tmp_path: Path, migrated: Path, archive: Archive) -> Iterator[Network]:
-    (tmp_path / "catalogue.sqlite").write_bytes(migrated.read_bytes())
+def network(tmp_path: Path, catalogue_url: str, archive: Archive) -> Iterator[Network]:
     with ExitStack() as stack:
-        yield Network(tmp_path, archive, stack)
+        yield Network(catalogue_url, tmp_path, archive, stack)
 
 
 def test_who_is_due_is_harvested_and_is_due_again_as_its_rule_says(network: Network) -> None:
