@@ -77,7 +77,7 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     `new` records where the page shows some again, and `reached` is the newest datestamp that it has come to.
 
     In a walk that was `resumed`, nobody remembers which copy of a record came before: a live and a deleted copy are
-    told apart by what is stored.
+    told apart by what the pass has stored.
 
     Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
     deletion of a record that we never had is counted as unchanged and leaves no row.
@@ -190,7 +190,7 @@ def _wins(record: Record, earlier: Record) -> bool:
 
 
 def _loses(arrival: PackedRecord, row: Any) -> bool:
-    """Whether it is the twin, dead or alive, of a stored copy that is the better one."""
+    """Whether it is the twin, dead or alive, of a stored copy that would be the better one, if it is of this pass."""
     if row.hash is None or arrival.deleted == row.form_deleted:
         return False
     return (arrival.datestamp, not arrival.deleted) < (row.source_datestamp, not row.form_deleted)
@@ -227,14 +227,10 @@ class _PageCommit:
         row = _page_row(harvest_id, list_id, fetched, page.response_date[:40], page.size, None)
         page_id = int(execute(self.connection, _INSERT_PAGE, row).scalar_one())
         present = self._find_present([arrival.identifier for arrival in arrivals])
-        new, known = [], []
-        for arrival in arrivals:
-            found = present.get(arrival.identifier)
-            if found is not None:
-                if not (self.resumed and _loses(arrival, found)):
-                    known.append((arrival, found))
-            elif not arrival.deleted:
-                new.append(arrival)
+        known = [(arrival, present[arrival.identifier]) for arrival in arrivals if arrival.identifier in present]
+        new = [arrival for arrival in arrivals if arrival.identifier not in present and not arrival.deleted]
+        if self.resumed:
+            known = self._without_losers(known, list_id)
         stamped = self._change(known, page_id)
         datestamp = take_datestamp(self.connection, self.now) if new or stamped else 0
         self._add(new, page_id, datestamp)
@@ -266,6 +262,14 @@ class _PageCommit:
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
         parameters = {"member": self.member.id, "with_prefix": self.prefix, **pack_values(self.connection, identifiers)}
         return {row.identifier: row for row in execute(self.connection, _PRESENT, parameters)}
+
+    def _without_losers(self, known: list[tuple[PackedRecord, Any]], list_id: int) -> list[tuple[PackedRecord, Any]]:
+        among = [row.id for arrival, row in known if _loses(arrival, row)]
+        if not among:
+            return known
+        parameters = {"this_list": list_id, "with_prefix": self.prefix, **pack_values(self.connection, among)}
+        better = set(execute(self.connection, _OF_THIS_PASS, parameters).scalars())
+        return [(arrival, row) for arrival, row in known if row.id not in better]
 
     def _add(self, new: list[PackedRecord], page_id: int, datestamp: int) -> None:
         if not new:
@@ -373,6 +377,14 @@ _PRESENT = (
     .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == bindparam("with_prefix")))
     .where(records.c.member_id == bindparam("member"))
     .where(is_among(records.c.identifier))
+)
+# An older pass's copy tells nothing: of dates by the day, a deletion may bear the date of what was there before.
+_OF_THIS_PASS = (
+    select(forms.c.record_id)
+    .join(pages, pages.c.id == forms.c.page_id)
+    .join(lists, lists.c.id == pages.c.list_id)
+    .where(lists.c.id == bindparam("this_list"), pages.c.response_date >= lists.c.pass_started)
+    .where(forms.c.prefix == bindparam("with_prefix"), is_among(forms.c.record_id))
 )
 _LAST_NUMBER = select(func.max(records.c.id))
 _LIVE = select(forms.c.record_id).where(is_among(forms.c.record_id), forms.c.deleted.is_(False))

@@ -324,6 +324,39 @@ def test_a_harvest_goes_on_where_the_last_one_stopped(network: Network, reposito
     assert (second.from_, second.until) == (None, "2024-05-01T11:00:00Z")
 
 
+@pytest.mark.parametrize("prefixes", [("oai_dc",), ("oai_dc", "marc")])
+def test_a_deletion_dated_as_the_live_record_was_is_taken_in_a_resumed_list_too(
+    prefixes: tuple[str, ...], network: Network
+) -> None:
+    repository = FakeRepository(numbered(12, datestamp="2024-05-01"))
+    minutes = iter(range(10, 60))
+    repository.granularity, repository.now = DAY, lambda: f"2024-05-01T12:{next(minutes)}:00Z"
+    repository.prefixes = ("oai_dc", "marc")
+    network.add("a", repository, prefixes=prefixes)
+    network.harvest()
+    deleted = [replace(record, deleted_in=repository.prefixes) for record in repository.records.values()]
+    repository.put(*deleted)
+    asked = len(repository.requests)
+    for prefix in range(len(prefixes)):
+        repository.fail(asked + 3 + 4 * prefix, REFUSED)
+        assert network.harvest().outcome == "incomplete"
+    assert network.harvest().outcome == "complete"
+    assert network.live() == set()
+
+
+def test_the_deleted_copy_of_a_live_record_is_passed_over_in_a_resumed_list_too(
+    network: Network, repository: FakeRepository
+) -> None:
+    repository.put(replace(repository.records["oai:a:007"], deleted_in=("oai_dc",)))
+    repository.state_size = False
+    repository.fail(3, REFUSED)
+    network.harvest()
+    repository.fail(5, Fault(edit=lambda body: body.replace(b"oai:a:007", b"oai:a:000")))
+    assert network.harvest().outcome == "complete"
+    assert b"oai:a:000" in repository.sent[4]
+    assert "oai:a:000" in network.live()
+
+
 def test_a_resumed_harvest_reports_the_window_of_its_pass(network: Network, repository: FakeRepository) -> None:
     network.harvest()
     repository.put(*numbered(12, datestamp="2024-05-20T00:00:00Z", title="New"))
