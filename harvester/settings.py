@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     )
     allow_private: bool = Field(
         False,
-        description="links found in records may lead to private and loopback addresses; development only",
+        description="redirects and links found in records may lead to private and loopback addresses; development only",
     )
     smtp: str = Field(
         "",

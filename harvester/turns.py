@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import ceil
 from types import TracebackType
 from typing import Literal
 
@@ -22,7 +23,7 @@ from harvester.harvest import harvest_member
 from harvester.owners import new_owner
 from harvester.reconcile import reconcile_member
 from harvester.run import HarvestContext, Progress
-from harvester.schedule import spread_of
+from harvester.schedule import DAY, spread_of
 
 RENEW_SECONDS = 20
 _LOOK_SECONDS = 1
@@ -42,11 +43,21 @@ class Turn:
     ending: Literal["", "stopped", "closed", "paused", "lost"] = ""
     member: Member | None = None  # who is asked now
     was_due: int | None = None  # when that one was due, as its harvest began
+    rest: int = 0  # seconds in which its server does not want to be asked, a day at most
 
     def end(self, why: Literal["stopped", "closed", "paused", "lost"]) -> None:
         """The harvest is asked to end at its next page."""
         self.ending = why
         self.stop.set()
+
+    def why(self) -> str:
+        """What it was asked to end for, in words."""
+        window = self.member.care.window if self.member else ""
+        return {
+            "closed": f"its window {window} has closed",
+            "paused": "the member was paused",
+            "lost": "its host's turn was given to another process",
+        }.get(self.ending, "stopped by the operator")
 
 
 class Turns:
@@ -153,19 +164,29 @@ class Turns:
         return run
 
     def reconcile(self, turn: Turn, member: Member) -> Run:
-        """The member's reconciliation, ended; when the next one is due is its own affair.
+        """The member's reconciliation, ended; when the next one is due is its own affair, but for its server's rest.
 
         Raises:
             CatalogueError, ArchiveError: ours; the run is ended, and a later one goes on.
         """
         try:
-            return reconcile_member(self._context_of(turn), member)
+            run = reconcile_member(self._context_of(turn), member)
         except Exception as error:
             self._end_open_run(turn, member, error)
             raise
+        if turn.rest:
+            now = self._catalogue.now()
+            with self._catalogue.write() as connection:
+                if self._is_ours(connection, turn, now):
+                    schedule = get_present(connection, member).care.schedule
+                    rested = schedule.open_from(now + turn.rest, spread_of(member.slug))
+                    set_next_run(connection, member, max(rested, find_due(connection, member)))
+        return run
 
     def _context_of(self, turn: Turn) -> HarvestContext:
-        return replace(self._context, stop=turn.stop, report=lambda progress: self._report(turn, progress))
+        return replace(
+            self._context, stop=turn.stop, why=turn.why, report=lambda progress: self._report(turn, progress)
+        )
 
     def _settle(self, connection: Connection, turn: Turn, member: Member, run: Run) -> Run:
         now = self._catalogue.now()
@@ -177,13 +198,13 @@ class Turns:
             moment = schedule.next_run(run.started_at, spread=spread)
             next_run = set_next_run(connection, member, moment, failures=0, was_due=turn.was_due)
         elif turn.ending == "closed":
-            next_run = set_next_run(connection, member, schedule.open_from(now, spread))
+            next_run = set_next_run(connection, member, schedule.open_from(now + turn.rest, spread))
             run = replace(run, error=f"its window {member.care.window} has closed; goes on at {_time(next_run)}")
             connection.execute(update(harvests).where(harvests.c.id == run.id).values(error=run.error))
         elif turn.ending in {"stopped", "paused"}:
             return run  # it stays due
         else:
-            next_run = leases.settle_failure(connection, member, now, turn.was_due)
+            next_run = leases.settle_failure(connection, member, now, turn.was_due, rest=turn.rest)
         self._log.info("settled", member=member.slug, outcome=run.outcome, next_run=_time(next_run))
         return run
 
@@ -214,6 +235,7 @@ class Turns:
         return True
 
     def _report(self, turn: Turn, progress: Progress) -> None:
+        turn.rest = min(ceil(progress.rest), DAY)
         self._end_closed(turn, self._catalogue.now())
         self._context.report(progress)
 

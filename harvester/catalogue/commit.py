@@ -70,11 +70,15 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     moves: bool = True,
     new: int | None = None,
     reached: str | None = None,
+    resumed: bool = False,
 ) -> Counts:
     """The page, its records, the run's counts and the list's position stand in the catalogue, or none of it does.
 
     `packed` is `pack_records(page)`, where it is ready already. With `moves`, the list goes on behind the page, by
     `new` records where the page shows some again, and `reached` is the newest datestamp that it has come to.
+
+    In a walk that was `resumed`, nobody remembers which copy of a record came before: a live and a deleted copy are
+    told apart by what is stored.
 
     Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
     deletion of a record that we never had is counted as unchanged and leaves no row.
@@ -92,7 +96,7 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
             with catalogue.write() as connection:
                 if moves and page.verb != "GetRecord":  # asked for by itself, it leaves the list where it is
                     _move_list(connection, list_id, harvest_id, page, fetched, further, reached)
-                commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids)
+                commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids, resumed=resumed)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts, catalogue.now())
                 return counts
@@ -186,17 +190,32 @@ def _wins(record: Record, earlier: Record) -> bool:
     return (one.datestamp, not one.deleted) >= (other.datestamp, not other.deleted)
 
 
+def _loses(arrival: PackedRecord, row: Any) -> bool:
+    """Whether it is the twin, dead or alive, of a stored copy that is the better one."""
+    if row.hash is None or arrival.deleted == row.form_deleted:
+        return False
+    return (arrival.datestamp, not arrival.deleted) < (row.source_datestamp, not row.form_deleted)
+
+
 class _PageCommit:
     """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement."""
 
     def __init__(
-        self, connection: Connection, member: Member, prefix: str, now: int, public_ids: dict[str, int]
+        self,
+        connection: Connection,
+        member: Member,
+        prefix: str,
+        now: int,
+        public_ids: dict[str, int],
+        *,
+        resumed: bool,
     ) -> None:
         self.connection = connection
         self.member = member
         self.prefix = prefix
         self.datestamp = take_datestamp(connection, now)
         self.public_ids = public_ids
+        self.resumed = resumed
         self.revived = 0  # of the changed ones: records that were tombstones
 
     def store(
@@ -210,7 +229,8 @@ class _PageCommit:
         for arrival in arrivals:
             found = present.get(arrival.identifier)
             if found is not None:
-                known.append((arrival, found))
+                if not (self.resumed and _loses(arrival, found)):
+                    known.append((arrival, found))
             elif not arrival.deleted:
                 new.append(arrival)
         self._add(new, page_id)

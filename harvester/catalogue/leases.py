@@ -99,12 +99,14 @@ def end_stalled(connection: Connection, now: int, stall_seconds: float) -> tuple
     return tuple(stalled)
 
 
-def settle_failure(connection: Connection, member: Member, now: int, was_due: int | None = None) -> int:
-    """The member has failed once more in a row and is tried again after a longer pause, or as somebody has asked since
-    it `was_due`; when."""
+def settle_failure(
+    connection: Connection, member: Member, now: int, was_due: int | None = None, *, rest: int = 0
+) -> int:
+    """The member has failed once more in a row and is tried again after a longer pause, and after its server's `rest`,
+    or as somebody has asked since it `was_due`; when."""
     failures: int = connection.execute(select(members.c.failures).where(members.c.id == member.id)).scalar_one() + 1
     member = get_present(connection, member)
-    moment = member.care.schedule.next_run(now, failures=failures, spread=spread_of(member.slug))
+    moment = member.care.schedule.next_run(now, failures=failures, spread=spread_of(member.slug), rest=rest)
     return set_next_run(connection, member, moment, failures, was_due=was_due)
 
 

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from harvester.archive import Archive, page_key
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.care import Care
-from harvester.catalogue.harvests import Run, get_status, list_runs
+from harvester.catalogue.harvests import SUCCESSES, Run, get_status, list_runs
 from harvester.catalogue.leases import claim_host, release
 from harvester.catalogue.members import Member, add_member, ask_for_run, get_member, import_members, list_members
 from harvester.catalogue.records import iter_records
@@ -118,6 +118,29 @@ def test_one_that_fails_stops_nobody_and_is_tried_again_soon_and_then_later(netw
     assert len(well.requests) == 4
 
 
+@pytest.mark.parametrize(("asked", "rest"), [("7200", 7200), ("999999", DAY)])
+@pytest.mark.parametrize("verb", ["Identify", "ListIdentifiers"])
+def test_a_server_that_asks_for_a_long_pause_is_left_alone_for_so_long_and_a_day_at_most(
+    verb: str, asked: str, rest: int, network: Network
+) -> None:
+    """ListIdentifiers is asked for by the reconciliation after a harvest that went well."""
+    repository = network.add("a", 0, Care(rule="30m"))
+    network.work()
+    with network.catalogue.write() as connection:
+        connection.execute(update(members).values(next_reconcile=network.clock))
+    network.clock += DAY
+    repository.fail(verb, Fault(status=503, body=b"", headers={"Retry-After": asked}))
+    network.work()
+    asked_for = len(repository.requests)
+    assert network.due("a") == (network.clock + rest, int(verb == "Identify"))
+    network.clock += rest - 1
+    network.work()
+    assert len(repository.requests) == asked_for
+    network.clock += 1
+    network.work()
+    assert network.runs("a")[-1].outcome in SUCCESSES
+
+
 def test_a_complete_harvest_is_followed_by_the_reconciliation_that_is_due(network: Network) -> None:
     repository, broken = network.add("a"), network.add("broken", 1)
     network.work()
@@ -141,7 +164,8 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
         assert (repository.requests, network.runs("a")) == ([], [])
         opens = network.due("a")[0] or 0
         assert jakarta("2026-03-01 23:00") <= opens < jakarta("2026-03-02 00:00")
-        network.clock = opens
+        # Shortly before the end: a jump across the night would outlive the turn's lease, and look like a standstill.
+        network.clock = jakarta("2026-03-02 03:59:30")
 
         def close(request: Request) -> None:
             if request.number == 3:
@@ -156,6 +180,8 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
     assert (run.outcome, run.records) in {("incomplete", 5), ("incomplete", 10)}  # it is asked ahead of what is stored
     assert run.error is not None
     assert run.error.startswith("its window 23:00-04:00 has closed; goes on at 2026-03-02T1")
+    (ended,) = [log for log in logs if log["event"] == "harvest ends"]
+    assert ended["error"] == "its window 23:00-04:00 has closed; the next harvest goes on from here"
     again, failures = network.due("a")
     assert again == night.schedule.open_from(network.clock, spread_of("a"))
     assert failures == 0
@@ -169,7 +195,7 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
 def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_nor_heard(network: Network) -> None:
     network.context = replace(network.context, settings=network.settings.model_copy(update={"stall_minutes": 0.01}))
     stuck, behind = network.add("stuck"), network.add("behind")
-    held, released, woken = threading.Event(), threading.Event(), threading.Event()
+    held, given, released, woken = (threading.Event() for _ in range(4))
 
     def hold(request: Request) -> None:
         if request.number == 3:
@@ -180,12 +206,13 @@ def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_
     def go_on(_request: Request) -> None:
         """The host is asked again: the first one's turn was given away."""
         assert held.is_set()
+        given.set()
 
     stuck.on_request, behind.on_request = hold, go_on
 
     def let_time_pass() -> None:
         held.wait(60)
-        while not released.wait(0.05):
+        while not given.wait(0.05):
             network.clock += 1
 
     timer = threading.Thread(target=let_time_pass)
@@ -253,6 +280,7 @@ def test_a_member_that_is_paused_meanwhile_ends_at_the_page(network: Network) ->
         network.work()
     (run,) = network.runs("a")
     assert (run.outcome, run.records, len(repository.requests)) == ("incomplete", 10, 3)
+    assert run.error == "the member was paused; the next harvest goes on from here"
     assert network.free()
 
 
