@@ -8,7 +8,19 @@ from importlib import import_module
 
 from bench.figures import keep, say, section
 
-_MEASUREMENTS = ("commit", "harvest", "index", "manners", "parse", "schedule", "search", "startup", "status")
+_MEASUREMENTS = (
+    "check",
+    "commit",
+    "commit_postgresql",
+    "harvest",
+    "index",
+    "manners",
+    "parse",
+    "schedule",
+    "search",
+    "startup",
+    "status",
+)
 
 
 def main() -> None:

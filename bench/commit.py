@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count, islice
 from pathlib import Path
+from typing import TypeAlias
 
 import zstandard
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -40,8 +41,11 @@ _FORM = """INSERT INTO forms (record_id, prefix, page_id, hash, deleted, set_spe
 _SETS = "7374617475733D707562"
 
 
+Row: TypeAlias = tuple[object, ...]
+
+
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a member's pages go."""
 
     member: Member
@@ -50,7 +54,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Ready:
     """A page of new records with their payloads compressed, for both to store."""
 
     at: int
@@ -66,19 +70,19 @@ def measure(*, quick: bool) -> Report:
         closing(open_catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")) as catalogue,
         closing(_open_peer(folder)) as peer,
     ):
-        places = _places(catalogue)
-        pages = _iter_pages(_first_number(peer))
+        places = list_places(catalogue)
+        pages = iter_pages(_first_number(peer))
         numbers = count(_first_number(peer) * MEMBERS)
 
         def ours() -> float:
             some = list(islice(pages, _PAGES))
             begin = time.perf_counter()
             for number, ready in enumerate(some):
-                _commit(catalogue, places[ready.at], number, ready)
+                commit_ready(catalogue, places[ready.at], number, ready)
             return _PAGES / (time.perf_counter() - begin)
 
         def theirs() -> float:
-            some = [_rows(places[ready.at].member, numbers, ready) for ready in islice(pages, _PAGES)]
+            some = [make_rows(places[ready.at].member, numbers, ready) for ready in islice(pages, _PAGES)]
             begin = time.perf_counter()
             for records, forms in some:
                 peer.execute("BEGIN IMMEDIATE")
@@ -102,7 +106,8 @@ def measure(*, quick: bool) -> Report:
     )
 
 
-def _commit(catalogue: Catalogue, place: _Place, number: int, ready: _Ready) -> None:
+def commit_ready(catalogue: Catalogue, place: Place, number: int, ready: Ready) -> None:
+    """The page stands in the catalogue."""
     key = f"pages/{place.member.slug}/{number}"
     commit_page(
         catalogue,
@@ -116,7 +121,7 @@ def _commit(catalogue: Catalogue, place: _Place, number: int, ready: _Ready) -> 
     )
 
 
-def _iter_pages(number: int) -> Iterator[_Ready]:
+def iter_pages(number: int) -> Iterator[Ready]:
     """Pages of new records without end, of each member in turn, with the member's place."""
     payloads = [dublin_core(made).encode() for made in islice(iter_made(), _BLOBS)]
     while True:
@@ -127,7 +132,7 @@ def _iter_pages(number: int) -> Iterator[_Ready]:
                 header = Header(_identifier(at, one), _DATESTAMP, (_SETS,))
                 records.append(Record(header, payload, blake2b(payload, digest_size=16).digest()))
             page = Page("ListRecords", _DATESTAMP, tuple(records))
-            yield _Ready(at, page, pack_records(page))
+            yield Ready(at, page, pack_records(page))
         number += _PAGE
 
 
@@ -135,9 +140,10 @@ def _identifier(at: int, number: int) -> str:
     return f"oai:repository{at}.example.ac.id:{number}"
 
 
-def _rows(member: Member, numbers: Iterator[int], ready: _Ready) -> tuple[list[tuple[object, ...]], ...]:
+def make_rows(member: Member, numbers: Iterator[int], ready: Ready) -> tuple[list[Row], list[Row]]:
     """The same rows that ours would write."""
-    records, forms = [], []
+    records: list[Row] = []
+    forms: list[Row] = []
     for packed, number in zip(ready.packed, numbers, strict=False):
         public_id = make_public_id(member.slug, packed.identifier)
         records.append((number, public_id, member.id, packed.identifier, number, packed.datestamp))
@@ -145,12 +151,13 @@ def _rows(member: Member, numbers: Iterator[int], ready: _Ready) -> tuple[list[t
     return records, forms
 
 
-def _places(catalogue: Catalogue) -> list[_Place]:
+def list_places(catalogue: Catalogue) -> list[Place]:
+    """Every member's, with a run that has just begun."""
     places = []
     with catalogue.write() as connection:
         for member in sorted(list_members(connection), key=lambda member: member.id):
             harvest_id = begin_harvest(connection, member, catalogue.now(), full=True)
-            places.append(_Place(member, harvest_id, get_lists(connection, harvest_id)[0].id))
+            places.append(Place(member, harvest_id, get_lists(connection, harvest_id)[0].id))
     return places
 
 
@@ -162,38 +169,42 @@ def _prefilled(rows: int) -> Path:
     return prepared(f"commit-{rows}", key, lambda folder: _fill(folder, rows))
 
 
-def _fill(folder: Path, rows: int) -> None:
-    path = folder / "catalogue.sqlite"
-    with closing(open_catalogue(f"sqlite:///{path}")) as catalogue, catalogue.write() as connection:
+def prefill_rows(catalogue: Catalogue, rows: int) -> Iterator[tuple[Iterator[Row], Iterator[Row]]]:
+    """The members are registered; so many records in all, and their forms, of each member in turn."""
+    with catalogue.write() as connection:
         members = [
             add_member(connection, Member(f"member-{at:02}", f"Member {at}", f"http://r{at}.example.ac.id/oai"), 1)
             for at in range(MEMBERS)
         ]
-        harvest_id = begin_harvest(connection, members[0], 1)
+        begin_harvest(connection, members[0], 1)
     compressor = zstandard.ZstdCompressor(level=3)
     payloads = [dublin_core(made).encode() for made in islice(iter_made(), _BLOBS)]
     blobs = [(blake2b(payload, digest_size=16).digest(), _SETS, compressor.compress(payload)) for payload in payloads]
     each = rows // MEMBERS
-    with closing(sqlite3.connect(path)) as ours:
+    for at, member in enumerate(members):
+        names = ((at * each + number, _identifier(at, number)) for number in range(1, each + 1))
+        yield (
+            ((id_, make_public_id(member.slug, name), member.id, name, id_, _DATESTAMP) for id_, name in names),
+            ((id_, *blobs[id_ % _BLOBS]) for id_ in range(at * each + 1, (at + 1) * each + 1)),
+        )
+
+
+def _fill(folder: Path, rows: int) -> None:
+    path = folder / "catalogue.sqlite"
+    with closing(open_catalogue(f"sqlite:///{path}")) as catalogue, closing(sqlite3.connect(path)) as ours:
+        parts = prefill_rows(catalogue, rows)
         ours.execute("PRAGMA synchronous=OFF")
         ours.execute("PRAGMA cache_size=-1000000")
+        for records, forms in parts:
+            ours.executemany(_RECORD, records)
+            ours.executemany(_FORM, forms)
+            ours.commit()
         ours.execute(
             "INSERT INTO pages (harvest_id, archive_key, url, fetched_at, response_date, status, size, records)"
-            " VALUES (?, 'pages/0', 'http://r.example.ac.id/oai', 1, ?, 200, 1, 1)",
-            (harvest_id, _DATESTAMP),
+            " VALUES (1, 'pages/0', 'http://r.example.ac.id/oai', 1, ?, 200, 1, 1)",
+            (_DATESTAMP,),
         )
-        for at, member in enumerate(members):
-            ids = range(at * each + 1, (at + 1) * each + 1)
-            names = [_identifier(at, number) for number in range(1, each + 1)]
-            ours.executemany(
-                _RECORD,
-                (
-                    (id_, make_public_id(member.slug, name), member.id, name, id_, _DATESTAMP)
-                    for id_, name in zip(ids, names, strict=True)
-                ),
-            )
-            ours.executemany(_FORM, ((id_, *blobs[id_ % _BLOBS]) for id_ in ids))
-            ours.commit()
+        ours.commit()
         ours.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(path, folder / "peer.sqlite")
 

@@ -19,7 +19,7 @@ from harvester.errors import (
 from harvester.oai.client import PageResponse
 from harvester.oai.page import FailedRecord, Header, Page, Record
 from harvester.observations import leave_out_others
-from harvester.run import STOPPED, MemberRun
+from harvester.run import MemberRun
 from harvester.shown import Shown, is_within
 
 # Where so many records in a row could not be had, and none could, GetRecord is no way.
@@ -64,7 +64,7 @@ def fetch_alone(run: MemberRun, state: ListState, arguments: dict[str, str], sho
     gone = [record for record in listing.missing.values() if record.header.deleted]
     for record in listing.missing.values():
         if run.stopped:
-            raise IncompleteListError(STOPPED, problem="stopped")
+            raise IncompleteListError(run.stop_reason, problem="stopped")
         if record.header.deleted:
             continue
         failure = _fetch_one(run, state, record.header.identifier)

@@ -13,6 +13,7 @@ LumbungError
 ├── ArchiveError             the archive is not available (absent objects are `ObjectNotFoundError`)
 │   └── ObjectNotFoundError  the archive answered: there is no such object
 ├── CatalogueError           the catalogue is not available, or refuses
+│   ├── CatalogueUnavailableError   its server cannot be reached just now: wait, and go on
 │   └── HarvestSupersededError   another process harvests this member now: stop, write nothing more
 ├── EngineError
 │   ├── QueryRejectedError       the engine cannot answer this query: the reader must change it
@@ -98,6 +99,10 @@ class ObjectNotFoundError(ArchiveError):
 
 class CatalogueError(LumbungError):
     """The catalogue could not be read or written."""
+
+
+class CatalogueUnavailableError(CatalogueError):
+    """The catalogue's server cannot be reached just now; it may be back within moments."""
 
 
 class HarvestSupersededError(CatalogueError):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPResponse
+from io import BufferedReader
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, ClassVar, cast
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NameResolutionError, NewConnectionError
-from urllib3.response import HTTPResponse
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
 from harvester.errors import UnreachableError
@@ -25,6 +28,11 @@ _DEAD = (IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv4Network("192.88
 
 _TRIED = 3  # addresses of one name
 _LONGEST_HEAD = 300.0  # seconds, where the request sets no timeout
+# A body that nobody needs is read so far, that its connection can be used again.
+SKIP_SECONDS = 2.0
+_SKIP_BYTES = 2**16
+# Of a head that no other follows, as one does after 1xx.
+_BEGINNINGS = tuple(f"HTTP/1.{minor} {kind}".encode() for minor in (0, 1) for kind in (2, 3, 4, 5))
 
 
 class PrivateAddressError(UnreachableError):
@@ -49,15 +57,102 @@ def guarded_session(settings: Settings) -> requests.Session:
     The read timeout of a request counts for the whole head of its answer. A request may also raise
     `PrivateAddressError`.
     """
-    session = requests.Session()
+    session = BoundedSession()
     session.trust_env = False
-    if not settings.allow_private:
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, _GuardedAdapter())
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, BoundedAdapter() if settings.allow_private else GuardedAdapter())
     return session
 
 
-class _Guarded(HTTPConnection):
+class BoundedSession(requests.Session):
+    """Waits for no body of a redirect: requests reads each to its end, also where it is not to follow."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where the answer leads to, if it does; nothing of its body is left to be read."""
+        if resp.is_redirect and not resp.raw.closed:
+            _skip(resp)
+        return super().get_redirect_target(resp)
+
+
+def _skip(response: requests.Response) -> None:
+    left = _SKIP_BYTES
+    with suppress(HTTPError), hung_up_after(SKIP_SECONDS, response):
+        while left > 0 and (chunk := response.raw.read1(left, decode_content=False)):
+            left -= len(chunk)
+    response.close()
+
+
+@contextmanager
+def hung_up_after(seconds: float, response: requests.Response) -> Iterator[None]:
+    """Whoever reads the body here meets its end by then: one that drips never meets the timeout of a socket."""
+    clock = threading.Timer(max(seconds, 0.1), _hang_up, (response,))
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
+
+
+def _hang_up(response: requests.Response) -> None:
+    with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself meanwhile
+        response.raw.shutdown()
+
+
+class _Lines:
+    """Lines of a head, none of them later than a moment of the monotonic clock."""
+
+    def __init__(self, fp: BufferedReader, sock: socket.socket, ends: float) -> None:
+        self._fp = fp
+        self._sock = sock
+        self._ends = ends
+
+    def readline(self, limit: int) -> bytes:
+        line = b""
+        while len(line) < limit and not line.endswith(b"\n"):
+            left = self._ends - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the head of the answer was not complete in time")
+            self._sock.settimeout(left)
+            come = self._fp.peek()[: limit - len(line)]  # what is there, or the next that comes
+            if not come:
+                break
+            line += self._fp.read(come.find(b"\n") + 1 or len(come))
+        return line
+
+
+class _Response(HTTPResponse):
+    """An answer whose head must be complete within the timeout: one that drips never meets that of a socket."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._sock = sock
+
+    def begin(self) -> None:
+        sock, fp = self._sock, self.fp
+        timeout = sock.gettimeout()
+        ends = time.monotonic() + (timeout or _LONGEST_HEAD)
+        come = fp.peek()
+        if b"\r\n\r\n" in come and come.startswith(_BEGINNINGS):  # nearly always: there is nothing to wait for
+            super().begin()
+            return
+        self.fp = cast("BufferedReader", _Lines(fp, sock, ends))
+        try:
+            super().begin()
+        finally:
+            self.fp = fp
+            sock.settimeout(timeout)
+
+
+class _Bounded(HTTPConnection):
+    response_class = _Response
+
+
+class _BoundedTls(HTTPSConnection):
+    response_class = _Response
+
+
+class _Guarded(_Bounded):
     def _new_conn(self) -> socket.socket:
         """Connected to an address that was looked at, not to what the name may mean a moment later."""
         try:
@@ -72,40 +167,52 @@ class _Guarded(HTTPConnection):
                 return create_connection((address, self.port), self.timeout, self.source_address, self.socket_options)
         raise NewConnectionError(self, f"{self.host} cannot be reached")
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own
-        """A head that drips byte by byte would never meet the timeout of a socket."""
-        ends = time.monotonic() + (self.timeout or _LONGEST_HEAD)
-        clock = threading.Timer(ends - time.monotonic(), _hang_up, (self.sock,))
-        clock.daemon = True
-        clock.start()
-        try:
-            answer = super().getresponse()
-        finally:
-            clock.cancel()
-        if time.monotonic() >= ends:
-            answer.close()
-            raise TimeoutError("the head of the answer was not complete in time")
-        return answer
-
 
 class _GuardedTls(_Guarded, HTTPSConnection):
     pass
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Guarded
+    ConnectionCls = _Bounded
 
 
 class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _BoundedTls
+
+
+class _GuardedPool(HTTPConnectionPool):
+    ConnectionCls = _Guarded
+
+
+class _GuardedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _GuardedTls
 
 
-class _GuardedAdapter(HTTPAdapter):
-    def init_poolmanager(self, *args: object, **kwargs: object) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[arg-type]  # handed on as they came
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+class BoundedAdapter(HTTPAdapter):
+    """Connects to any address. The read timeout of a request counts for the whole head of its answer."""
+
+    _pools: ClassVar = {"http": _Pool, "https": _TlsPool}
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """The pools of those that are asked directly are ours."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
+        """The pools of those that are asked through a proxy are ours, but for SOCKS."""
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # which has its own way to connect
+            manager.pool_classes_by_scheme = self._pools
+        return manager
 
 
-def _hang_up(sock: socket.socket) -> None:
-    with suppress(OSError):  # it has ended by itself meanwhile
-        sock.shutdown(socket.SHUT_RDWR)
+class GuardedAdapter(BoundedAdapter):
+    """Connects to public addresses only, else raises `PrivateAddressError`. No proxy is used: it would resolve names
+    itself, and behind our back."""
+
+    _pools: ClassVar = {"http": _GuardedPool, "https": _GuardedTlsPool}
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """The answer, from the very host."""
+        request.headers.pop("Proxy-Authorization", None)
+        return super().send(request, *args, **(kwargs | {"proxies": None}))

@@ -21,6 +21,7 @@ from harvester.catalogue.harvests import (
 )
 from harvester.catalogue.lists import ListState, finish_pass, get_lists
 from harvester.catalogue.members import Member, describe_member
+from harvester.catalogue.reconciliations import set_next_reconciliation
 from harvester.datestamps import DAY, SECONDS, Granularity, parse_datestamp, parse_granularity
 from harvester.errors import (
     HarvestSupersededError,
@@ -32,7 +33,7 @@ from harvester.errors import (
     UnreachableError,
 )
 from harvester.listing import TELLING, ListHarvest, Proof
-from harvester.run import STOPPED, HarvestContext, MemberRun, Progress
+from harvester.run import HarvestContext, MemberRun, Progress
 
 # Earlier than any repository; many state the year 1 or 1970.
 _FIRST_REPOSITORIES = datetime(1990, 1, 1, tzinfo=UTC)
@@ -95,7 +96,7 @@ class _MemberHarvest:
             lists = get_lists(connection, self.run.id)
         for state in lists:
             if self.run.stopped:
-                errors.extend([] if errors else [STOPPED])
+                errors.extend([] if errors else [self.run.stop_reason])
                 return
             yield state is lists[-1], state
 
@@ -109,6 +110,8 @@ class _MemberHarvest:
             reached = min((proof.reached for proof in proofs), default=None)
             set_window(connection, run.id, from_, None if errors else reached)
             run.write_notes(connection)
+            if run.is_doubtful:
+                set_next_reconciliation(connection, run.member, run.catalogue.now(), soon=True)
             for proof in proofs:
                 finish_pass(connection, run.id, proof.list_id, proof.watermark)
             ended = finish_harvest(
@@ -123,7 +126,7 @@ class _MemberHarvest:
             )
         level = run.log.info if outcome in SUCCESSES else run.log.warning
         level("harvest ends", outcome=outcome, records=ended.records, error=error)
-        run.context.report(Progress(run.member.slug, ended.pages, ended.records, run=ended))
+        run.context.report(Progress(run.member.slug, ended.pages, ended.records, run=ended, rest=run.transport.rest))
         return ended
 
     def _outcome(self, asked: list[str | None], *, broken: bool) -> Outcome:

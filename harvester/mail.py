@@ -14,10 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 from harvester.errors import MailError
 
+MAX_ADDRESSES = 5
 _PATIENCE = 30.0  # seconds, for each answer of the server
 _PORTS = {"smtp": 587, "smtps": 465}
 
-Send = Callable[[EmailMessage], None]
+# Hands in one letter; how many of its recipients were not taken, while others were.
+Send = Callable[[EmailMessage], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,18 @@ def parse_address(text: str) -> Address:
     return address
 
 
+def parse_addresses(text: str) -> tuple[Address, ...]:
+    """The mail addresses, apart by commas; each once.
+
+    Raises:
+        ValueError: one of them is none, or there are too many.
+    """
+    found = tuple(parse_address(one) for one in dict.fromkeys(one.strip() for one in text.split(",")))
+    if len(found) > MAX_ADDRESSES:
+        raise ValueError(f"must be {MAX_ADDRESSES} mail addresses at the most")
+    return found
+
+
 @contextmanager
 def open_mail(server: MailServer) -> Iterator[Send]:
     """What sends a letter, in one session for all; it returns once the server has accepted the letter.
@@ -95,9 +109,9 @@ def _connect(server: MailServer) -> smtplib.SMTP:
     return session
 
 
-def _send(server: MailServer, session: smtplib.SMTP, letter: EmailMessage) -> None:
+def _send(server: MailServer, session: smtplib.SMTP, letter: EmailMessage) -> int:
     with _named_errors(server):
-        session.send_message(letter)
+        return len(session.send_message(letter))
 
 
 @contextmanager
@@ -107,7 +121,7 @@ def _named_errors(server: MailServer) -> Iterator[None]:
         yield
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
-        raise MailError(f"{where} does not take this recipient ({codes[0]})", refused=min(codes) >= 500) from error
+        raise MailError(f"{where} does not take this recipient ({min(codes)})", refused=min(codes) >= 500) from error
     except smtplib.SMTPResponseException as error:
         # Its text is not ours to show: some servers repeat what they were sent.
         raise MailError(f"{where} answers {error.smtp_code}") from error

@@ -28,8 +28,12 @@ _CARE = (
     click.option("--timezone", metavar="T", help="Of the rule and the window. Default: Asia/Jakarta."),
     click.option("--delay", type=float, metavar="S", help="Seconds between two requests. Default: 0."),
     click.option("--pause/--resume", "paused", default=None, help="Leave it alone until it is resumed."),
-    click.option("--insecure-until", metavar="DATE", help="Do not verify its certificate before then; '' to do so."),
-    click.option("--mail-to", metavar="A", help="Who is told of its harvests; '' for nobody."),
+    click.option(
+        "--insecure-until",
+        metavar="DATE",
+        help="Do not verify its certificate before then, in a year at the latest; '' to do so.",
+    ),
+    click.option("--mail-to", metavar="A", help="Who is told of its harvests, up to five addresses; '' for nobody."),
     click.option("--mail", metavar="WHEN", help="never, failure (the default), always or monthly."),
     click.option("--reconcile-days", type=int, metavar="N", help="Compare all identifiers so often. Default: 30."),
     click.option("--pending-days", type=int, metavar="N", help="How long a vanished record waits. Default: 14."),
@@ -93,8 +97,9 @@ def add(
     of the site will do: the base URL is looked for, and what is good and what hurts is shown before anything
     is stored.
     """
-    from harvester.catalogue.members import Member, add_member
+    from harvester.catalogue.members import Member, add_member, trim_base_url
 
+    base_url = trim_base_url(base_url)
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
     preview: Preview | None = click.get_current_context().find_root().obj
     if preview is not None and (interactive if check is None else check):
@@ -104,32 +109,59 @@ def add(
         elif not usable:
             raise UnreachableError("nothing was stored; add it with --no-check, if it must be", url=base_url)
         base_url = found or base_url
-    member = _with_care(Member(slug, name or slug, base_url, prefixes or ("oai_dc",), sets, not no_fulltext), care)
+    member = Member(slug, name or slug, base_url, prefixes or ("oai_dc",), sets, not no_fulltext)
     with opened_catalogue() as catalogue, catalogue.write() as connection:
-        add_member(connection, member, catalogue.now())
+        now = catalogue.now()
+        add_member(connection, _with_care(member, care, now), now)
     click.echo(f"{slug} is a member now; `lumbung harvest {slug}` fetches its records")
 
 
 @members.command("set")
 @click.argument("slug")
 @click.option("--name", help="Name shown to readers.")
+@click.option("--set", "sets", multiple=True, metavar="S", help="Only this set; may be repeated; '' for everything.")
+@click.option(
+    "--prefix", "prefixes", multiple=True, metavar="P", help="Metadata prefix; may be repeated; '' for oai_dc."
+)
+@click.option("--fulltext/--no-fulltext", default=None, help="Whether to fetch this member's files.")
 @_care_options
-def set_(slug: str, name: str | None, **care: object) -> None:
-    """Change how a member is cared for; what is not named stays as it is.
+def set_(
+    slug: str,
+    name: str | None,
+    sets: tuple[str, ...],
+    prefixes: tuple[str, ...],
+    fulltext: bool | None,
+    **care: object,
+) -> None:
+    """Change a member's settings; what is not named stays as it is.
+
+    Sets and prefixes that are named take the place of all those before. The next harvest fetches what is
+    new in them whole; records that are in none of its sets any more vanish by `lumbung reconcile`.
 
     \b
     lumbung members set undip --rule "30 1 * * 1-5" --window 23:00-04:00 --timezone Asia/Jakarta
+    lumbung members set undip --set theses --set articles
     """
     from harvester.catalogue.members import get_member, import_members
 
-    if name is None and all(value is None for value in care.values()):
+    wishes: dict[str, Any] = {"name": name, "fulltext": fulltext}
+    wishes |= {"sets": _several(sets, ()), "prefixes": _several(prefixes, ("oai_dc",))}
+    wishes = {field: value for field, value in wishes.items() if value is not None}
+    if not wishes and all(value is None for value in care.values()):
         raise ConfigError("nothing to set; `lumbung members set --help` lists the settings")
     with opened_catalogue() as catalogue, catalogue.write() as connection:
-        member = get_member(connection, slug)
-        changed = _with_care(replace(member, name=name if name is not None else member.name), care)
-        import_members(connection, [changed], catalogue.now())
-    for line in _care_lines(changed):
+        now = catalogue.now()
+        changed = _with_care(replace(get_member(connection, slug), **wishes), care, now)
+        import_members(connection, [changed], now)
+    for line in _lines(changed):
         click.echo(line)
+
+
+def _several(given: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What an option that may be repeated was given; None where it was not; what is usual for an empty text."""
+    if not given:
+        return None
+    return usual if given == ("",) else given
 
 
 @members.command()
@@ -216,9 +248,7 @@ def show(slug: str, as_json: bool) -> None:
         return
     member = status.member
     click.echo(f"{member.name} ({member.slug})\n  base URL   {member.base_url}")
-    click.echo(f"  prefixes   {', '.join(member.prefixes)}\n  sets       {', '.join(member.sets) or 'all'}")
-    click.echo(f"  full text  {'yes' if member.fulltext else 'never'}")
-    for line in _care_lines(member):
+    for line in _lines(member):
         click.echo("  " + line)
     click.echo(f"  next run   {status_json(status, catalogue.now())['next_run'] or 'when it is resumed'}")
     click.echo(f"  records    {status.records} live, {status.deleted} deleted")
@@ -269,31 +299,34 @@ def import_(file: Path, paused: bool) -> None:
     fulltext = false
     window = "23:00-04:00"             # and rule, timezone, delay ...: as the options of `members set`
 
-    A table (.csv, .tsv) has a line of titles and the columns base_url (or url), slug and name, of which the
-    first is needed; any other file has a base URL a line. There, a line that is no member is told and left out.
+    A table (.csv, .tsv; cells apart by comma, semicolon or tab, as in its first line) has a line of titles and the
+    columns base_url (or url), slug and name, of which the first is needed; any other file has a base URL a line.
+    There, a line that is no member is told and left out; exit status 1 where no line is one.
     """
     from harvester.catalogue.members import import_members, list_members
     from harvester.member_files import read_members
 
     with opened_catalogue() as catalogue, catalogue.write() as connection:
-        present = list_members(connection)
-        listed = read_members(file, present)
+        present, now = list_members(connection), catalogue.now()
+        listed = read_members(file, present, now)
         known = {member.slug for member in present}
-        found = [
-            _with_care(each, {"paused": paused or None}) if each.slug not in known else each for each in listed.members
-        ]
-        added, updated = import_members(connection, found, catalogue.now())
+        wish = {"paused": paused or None}
+        found = [each if each.slug in known else _with_care(each, wish, now) for each in listed.members]
+        added, updated = import_members(connection, found, now)
     for sentence in listed.refused:
         click.echo(f"{file}, {sentence}", err=True)
+    if not found:
+        click.echo(f"no line of {file} could be used; {len(listed.refused)} left out", err=True)
+        sys.exit(1)
     left_out = f", {len(listed.refused)} left out" if listed.refused else ""
     click.echo(f"{added} members added, {updated} updated{left_out}")
 
 
-def _with_care(member: Member, wishes: dict[str, Any]) -> Member:
+def _with_care(member: Member, wishes: dict[str, Any], now: int) -> Member:
     from harvester.catalogue.care import change_care
 
     given = {name: value for name, value in wishes.items() if value is not None}
-    return replace(member, care=change_care(member.care, given))
+    return replace(member, care=change_care(member.care, given, now))
 
 
 def _member_json(member: Member) -> dict[str, Any]:
@@ -314,12 +347,15 @@ def _member_line(member: Member) -> str:
     return f"{member.slug:<24} {member.name}  {member.base_url}{'  (paused)' if member.care.paused else ''}"
 
 
-def _care_lines(member: Member) -> list[str]:
+def _lines(member: Member) -> list[str]:
     from harvester.catalogue.care import care_json
 
     care, told = member.care, care_json(member.care)
     deletions = f"every {care.reconcile_days} days, waiting {care.pending_days}, asking above {care.max_drop} %"
     lines = [
+        f"prefixes   {', '.join(member.prefixes)}",
+        f"sets       {', '.join(member.sets) or 'all'}",
+        f"full text  {'yes' if member.fulltext else 'never'}",
         f"schedule   {care.rule}, {care.window or 'at any hour'} ({care.timezone}){', paused' if care.paused else ''}",
         f"reconciled {deletions}",
     ]

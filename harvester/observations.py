@@ -40,7 +40,7 @@ def look_at_clock(run: MemberRun, page: Page, kept: Fetched) -> None:
     if theirs is None:
         return
     seconds = round((theirs - from_epoch(kept.fetched_at)).total_seconds())
-    evidence = f"responseDate is {seconds:+} seconds from our clock"
+    evidence = f"responseDate is {timedelta(seconds=abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} our clock"
     if seconds > _SKEW.total_seconds():
         _find_clock(run, evidence, f"{seconds:+}")
     elif -seconds > _SKEW.total_seconds():  # it leads to a `from` that is earlier than need be, which is safe

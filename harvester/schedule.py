@@ -49,17 +49,18 @@ class Schedule:
                 "that some day meets, such as '30 2 * * 1-5'"
             )
 
-    def next_run(self, after: int, *, failures: int = 0, spread: float = 0.0) -> int:
+    def next_run(self, after: int, *, failures: int = 0, spread: float = 0.0, rest: int = 0) -> int:
         """The moment of the next run, where the last one was at `after` and was the nth failure in a row.
 
-        After failures it comes sooner than the rule asks, never later. `spread`, from 0 to 1 and a member's own,
+        After failures it comes sooner than the rule asks, later only for the seconds of `rest`, in which the server
+        does not want to be asked. `spread`, from 0 to 1 and a member's own,
         keeps those of one rule apart: by a tenth of the rule's or a quarter of the window's length, an hour at most.
         """
         moment = self._regular(after, spread)
         if failures:
             pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10) * (1 + spread / 4), DAY)
             moment = min(moment, self.open_from(after + int(pause), spread))
-        return moment
+        return max(moment, self.open_from(after + rest, spread)) if rest else moment
 
     def open_from(self, moment: int, spread: float = 0.0) -> int:
         """This moment, or where the window is closed then, when it opens next, kept apart by `spread`."""

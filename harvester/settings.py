@@ -34,8 +34,13 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("lumbung-data"), description="folder of all embedded state")
-    catalogue: str = Field("", description="SQLAlchemy URL of the catalogue; default: SQLite in the home folder")
-    archive: str = Field("", description="URL of the archive, file:///...; default: in the home folder")
+    catalogue: str = Field(
+        "",
+        description="SQLAlchemy URL of the catalogue, postgresql://... say; default: SQLite in the home folder",
+        repr=False,
+    )
+    archive: str = Field("", description="file:///FOLDER or s3://BUCKET/PREFIX; default: in the home folder")
+    s3_endpoint: str = Field("", description="address of the S3 server; default: that of AWS")
     engine: str = Field(
         "embedded:",
         description="search engine: `embedded:`, its index in the home folder, or http(s)://user:password@host:9200",
@@ -78,7 +83,7 @@ class Settings(BaseSettings):
     )
     allow_private: bool = Field(
         False,
-        description="links found in records may lead to private and loopback addresses; development only",
+        description="redirects and links found in records may lead to private and loopback addresses; development only",
     )
     smtp: str = Field(
         "",
@@ -125,6 +130,19 @@ class Settings(BaseSettings):
         if not right:
             raise ValueError("must be a web address such as https://library.example")
         return value.rstrip("/")
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _s3_endpoint_is_an_address(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            right = parts.scheme in {"http", "https"} and parts.hostname and "@" not in value
+            right = right and (parts.port or True) and not parts.query
+        except ValueError:
+            right = False
+        if value and not right:
+            raise ValueError("must be an address such as https://s3.example:9000, with no key in it")
+        return value
 
     @field_validator("smtp")
     @classmethod

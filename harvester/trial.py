@@ -42,6 +42,7 @@ def iter_trial(settings: Settings, catalogue: Catalogue, member: Member, count: 
         from_email=settings.admin_email,
         max_wait=settings.max_wait,
         delay=member.care.delay,
+        allow_private=settings.allow_private,
     )
     try:
         yield from islice(_iter_all(catalogue, member, transport), count)

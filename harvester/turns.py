@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import ceil
 from types import TracebackType
 from typing import Literal
 
@@ -17,12 +18,12 @@ from harvester.catalogue.harvests import SUCCESSES, Run
 from harvester.catalogue.members import Member, find_due, get_present, set_next_run
 from harvester.catalogue.tables import harvests
 from harvester.datestamps import format_datestamp, from_epoch
-from harvester.errors import CatalogueError, HarvestSupersededError
+from harvester.errors import ArchiveError, CatalogueError, HarvestSupersededError
 from harvester.harvest import harvest_member
 from harvester.owners import new_owner
 from harvester.reconcile import reconcile_member
 from harvester.run import HarvestContext, Progress
-from harvester.schedule import spread_of
+from harvester.schedule import DAY, spread_of
 
 RENEW_SECONDS = 20
 _LOOK_SECONDS = 1
@@ -42,11 +43,21 @@ class Turn:
     ending: Literal["", "stopped", "closed", "paused", "lost"] = ""
     member: Member | None = None  # who is asked now
     was_due: int | None = None  # when that one was due, as its harvest began
+    rest: int = 0  # seconds in which its server does not want to be asked, a day at most
 
     def end(self, why: Literal["stopped", "closed", "paused", "lost"]) -> None:
         """The harvest is asked to end at its next page."""
         self.ending = why
         self.stop.set()
+
+    def why(self) -> str:
+        """What it was asked to end for, in words."""
+        window = self.member.care.window if self.member else ""
+        return {
+            "closed": f"its window {window} has closed",
+            "paused": "the member was paused",
+            "lost": "its host's turn was given to another process",
+        }.get(self.ending, "stopped by the operator")
 
 
 class Turns:
@@ -79,7 +90,7 @@ class Turns:
         """The member that is due, and its host's turn; None where nobody is."""
         owner = new_owner()
         now = self._catalogue.now()
-        with self._catalogue.write() as connection:
+        with self._catalogue.write(beside=True) as connection:
             member = leases.claim_due(connection, owner, now)
         if member is None:
             return None
@@ -94,7 +105,7 @@ class Turns:
         """The host's turn, when nobody else has it any more; None if we were stopped before."""
         turn, waiting = Turn(host, new_owner()), False
         while not self._context.stop.is_set():
-            with self._catalogue.write() as connection:
+            with self._catalogue.write(beside=True) as connection:
                 holder = leases.claim_host(connection, turn.owner, host, self._catalogue.now())
             if holder is None:
                 return turn
@@ -117,7 +128,7 @@ class Turns:
         finally:
             with self._lock:
                 self._turns.discard(turn)
-            with self._catalogue.write() as connection:
+            with self._catalogue.write(beside=True) as connection:
                 leases.release(connection, turn.owner, turn.host)
 
     @contextmanager
@@ -135,7 +146,8 @@ class Turns:
         """The member's run, ended, and on record with when it is due next; with `last`, the turn is given back.
 
         Raises:
-            CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own.
+            CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own,
+                or stays due where the whole archive is away.
         """
         turn.member = member
         with self._catalogue.read() as connection:
@@ -143,7 +155,7 @@ class Turns:
         try:
             run = harvest_member(self._context_of(turn), member, full=full)
         except Exception as error:
-            self._end_open_run(turn, member, error, failed=True)
+            self._end_open_run(turn, member, error, failed=not self._is_outage(error))
             raise
         with self._catalogue.write() as connection:
             run = self._settle(connection, turn, member, run)
@@ -152,19 +164,29 @@ class Turns:
         return run
 
     def reconcile(self, turn: Turn, member: Member) -> Run:
-        """The member's reconciliation, ended; when the next one is due is its own affair.
+        """The member's reconciliation, ended; when the next one is due is its own affair, but for its server's rest.
 
         Raises:
             CatalogueError, ArchiveError: ours; the run is ended, and a later one goes on.
         """
         try:
-            return reconcile_member(self._context_of(turn), member)
+            run = reconcile_member(self._context_of(turn), member)
         except Exception as error:
             self._end_open_run(turn, member, error)
             raise
+        if turn.rest:
+            now = self._catalogue.now()
+            with self._catalogue.write() as connection:
+                if self._is_ours(connection, turn, now):
+                    schedule = get_present(connection, member).care.schedule
+                    rested = schedule.open_from(now + turn.rest, spread_of(member.slug))
+                    set_next_run(connection, member, max(rested, find_due(connection, member)))
+        return run
 
     def _context_of(self, turn: Turn) -> HarvestContext:
-        return replace(self._context, stop=turn.stop, report=lambda progress: self._report(turn, progress))
+        return replace(
+            self._context, stop=turn.stop, why=turn.why, report=lambda progress: self._report(turn, progress)
+        )
 
     def _settle(self, connection: Connection, turn: Turn, member: Member, run: Run) -> Run:
         now = self._catalogue.now()
@@ -176,13 +198,13 @@ class Turns:
             moment = schedule.next_run(run.started_at, spread=spread)
             next_run = set_next_run(connection, member, moment, failures=0, was_due=turn.was_due)
         elif turn.ending == "closed":
-            next_run = set_next_run(connection, member, schedule.open_from(now, spread))
+            next_run = set_next_run(connection, member, schedule.open_from(now + turn.rest, spread))
             run = replace(run, error=f"its window {member.care.window} has closed; goes on at {_time(next_run)}")
             connection.execute(update(harvests).where(harvests.c.id == run.id).values(error=run.error))
         elif turn.ending in {"stopped", "paused"}:
             return run  # it stays due
         else:
-            next_run = leases.settle_failure(connection, member, now, turn.was_due)
+            next_run = leases.settle_failure(connection, member, now, turn.was_due, rest=turn.rest)
         self._log.info("settled", member=member.slug, outcome=run.outcome, next_run=_time(next_run))
         return run
 
@@ -195,6 +217,15 @@ class Turns:
                 if failed:
                     leases.settle_failure(connection, member, now, turn.was_due)
 
+    def _is_outage(self, error: Exception) -> bool:
+        """Whether it is the whole archive's, so that the member has no part in it."""
+        if isinstance(error, ArchiveError):
+            try:
+                self._context.archive.check()
+            except ArchiveError:
+                return True
+        return False
+
     def _is_ours(self, connection: Connection, turn: Turn, now: int) -> bool:
         """Whoever has the turn now settles the member."""
         try:
@@ -204,6 +235,7 @@ class Turns:
         return True
 
     def _report(self, turn: Turn, progress: Progress) -> None:
+        turn.rest = min(ceil(progress.rest), DAY)
         self._end_closed(turn, self._catalogue.now())
         self._context.report(progress)
 

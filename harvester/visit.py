@@ -172,17 +172,18 @@ class Visit:
                         wish = parse_retry_after(response.headers.get("Retry-After"))
                         rest = max(rest, min((HOUR if ends else 0) if wish is None else wish, DAY))
                     onward = self._session.get_redirect_target(response)
-                    answer = _Answer(status, urljoin(url, onward) if onward else "", self._read(response, most))
+                    body = b"" if onward else self._read(response, most)
+                    answer = _Answer(status, urljoin(url, onward) if onward else "", body)
             finally:
                 host.free_at = time.monotonic() + rest
-                with self._catalogue.write() as connection:
+                with self._catalogue.write(beside=True) as connection:
                     release(connection, self._owner, name)
         if ends:
             raise ThrottledError("the host wants a rest", url=url, retry_after=rest)
         return answer
 
     def _claim(self, name: str) -> bool:
-        with self._catalogue.write() as connection:
+        with self._catalogue.write(beside=True) as connection:
             return claim_host(connection, self._owner, name, self._catalogue.now()) is None
 
     def _read(self, response: requests.Response, most: int) -> bytes:

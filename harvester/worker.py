@@ -17,9 +17,10 @@ from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import CatalogueError
+from harvester.errors import ArchiveError, CatalogueError
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
+from harvester.schedule import Schedule
 from harvester.side_by_side import HOSTS_AT_ONCE
 from harvester.turns import Turn, Turns
 
@@ -28,11 +29,19 @@ _LOOK_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something done for the whole network, so many seconds after it was done last. It may be killed and run again."""
+    """Something done for the whole network, so many seconds after it was done last, or by a rule such as a member's.
+
+    It may be killed and run again. What `run` returns is amiss, and kept with the job for the operator.
+    """
 
     name: str
     every_seconds: int
-    run: Callable[[HarvestContext], None]
+    run: Callable[[HarvestContext], str | None]
+    rule: str = ""
+
+    def next_run(self, now: int) -> int:
+        """When it is due, once done."""
+        return Schedule(self.rule).next_run(now) if self.rule else now + self.every_seconds
 
 
 def work(
@@ -66,6 +75,7 @@ class _Worker:
         self._ended: SimpleQueue[object] = SimpleQueue()
         self._harvests: set[Turn] = set()
         self._working = 0  # jobs
+        self._archive_away = threading.Event()
 
     def run(self, *, once: bool) -> None:
         threading.Thread(target=self._wake, daemon=True).start()
@@ -90,7 +100,7 @@ class _Worker:
             self._log.error("the catalogue does not answer", error=str(error))
 
     def _claim(self) -> None:
-        while len(self._harvests) < self._at_once and not self._context.stop.is_set():
+        while len(self._harvests) < self._at_once and not (self._context.stop.is_set() or self._archive_away.is_set()):
             claimed = self._turns.claim_due()
             if claimed is None:
                 return
@@ -107,14 +117,31 @@ class _Worker:
                 run = self._turns.harvest(turn, member, last=not to_reconcile)
                 if to_reconcile and run.outcome in SUCCESSES and not turn.stop.is_set():
                     self._turns.reconcile(turn, member)
+        except ArchiveError as error:
+            self._log.error("a harvest was ended", member=member.slug, error=str(error))
+            self._archive_away.set()
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._log.error("a harvest died", member=member.slug, exc_info=error)
         finally:
             self._ended.put(turn)
+        if self._archive_away.is_set():
+            self._wait_for_archive()
+
+    def _wait_for_archive(self) -> None:
+        """Until it answers again; nobody is asked meanwhile for what could not be kept."""
+        while not self._context.stop.is_set():
+            try:
+                self._context.archive.check()
+            except ArchiveError as error:
+                self._log.warning("waiting for the archive", error=str(error))
+                self._context.stop.wait(_LOOK_SECONDS)
+            else:
+                self._archive_away.clear()
+                return
 
     def _start_jobs(self) -> None:
         owner, now = new_owner(), self._catalogue.now()
-        with self._catalogue.write() as connection:
+        with self._catalogue.write(beside=True) as connection:
             claimed = claim_jobs(connection, self._jobs, owner, now)
         for name in claimed:
             self._working += 1
@@ -124,15 +151,14 @@ class _Worker:
         error: str | None = None
         try:
             with self._turns.renewing(lambda connection, now: renew_job(connection, job.name, owner, now)):
-                job.run(self._context)
+                error = job.run(self._context)
         except Exception as died:  # noqa: BLE001 - as above; it is kept, logged, and tried again
             error = str(died) or type(died).__name__
             self._log.error("a job failed", job=job.name, exc_info=died)
         try:
-            with self._catalogue.write() as connection:
+            with self._catalogue.write(beside=True) as connection:
                 now = self._catalogue.now()
-                next_run = now + job.every_seconds
-                finish_job(connection, job.name, owner, now, next_run=next_run, error=error)
+                finish_job(connection, job.name, owner, now, next_run=job.next_run(now), error=error)
         finally:
             self._ended.put(job)
 

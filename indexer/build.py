@@ -16,6 +16,7 @@ from itertools import groupby
 from time import monotonic, sleep
 
 import structlog
+from sqlalchemy import Connection
 
 from harvester.catalogue import works as sql
 from harvester.catalogue.database import Catalogue
@@ -34,6 +35,7 @@ _RECORDS_AT_ONCE = 1000  # of one transaction that assigns works
 _READ_AHEAD = 4  # times as many are being read while others are assigned and written
 _WORKS_AT_ONCE = 10_000  # of one commit of the index
 _TOLERATED = 0.02  # of the works may be missing in a new index, or too many
+_EVER = 2**62  # behind the datestamp of any record
 _SWAP_SECONDS = 120  # that a swap waits for another process to end its write
 _KEPT = 10_000  # records read whose works' documents are not written yet
 
@@ -125,7 +127,7 @@ def _find_difference(catalogue: Catalogue, engine: Engine, beside: Engine) -> st
     built = beside.count()
     with catalogue.read() as connection:
         works = sql.count_works(connection)
-        late = sql.count_work_changes(connection, beside.watermark())
+        late = _count_late(connection, beside.watermark())
     if abs(built - works) - late > _TOLERATED * max(built, works):
         return f"it holds {built} works, and the catalogue {works}"
     try:
@@ -133,10 +135,16 @@ def _find_difference(catalogue: Catalogue, engine: Engine, beside: Engine) -> st
     except EngineError:
         return None
     with catalogue.read() as connection:
-        late = sql.count_work_changes(connection, watermark)
+        late = _count_late(connection, watermark)
     if abs(built - present) - late > _TOLERATED * max(built, present):
         return f"it holds {built} works, and the present one {present}"
     return None
+
+
+def _count_late(connection: Connection, watermark: int) -> int:
+    """How many works at most an index that has come to this watermark does not show as they are."""
+    unassigned = sql.count_changes(connection, sql.get_cursor(connection, CURSOR), _EVER)
+    return unassigned + sql.count_work_changes(connection, watermark)
 
 
 def _swap(engine: Engine, beside: Engine) -> None:
@@ -251,7 +259,8 @@ class _Build:
             grouped = groupby(live, key=lambda record: record.work)
             found = [self._document_of(records, ids[work]) for work, records in grouped]
             documents = [document for document in found if document]
-            gone = [ids[work] for work in sorted(set(numbers).difference(record.work for record in live))]
+            left = sorted(set(numbers).difference(record.work for record in live))
+            gone = [ids[work] for work in left if work in ids]  # one of no record, as damage leaves, has no id
             self._await_written()
             self.last = changes[-1][0]
             self.written = beside.submit(self.engine.write, documents, gone, self.last)

@@ -103,7 +103,7 @@ class LinkChecker:
                     self._log.debug("left for later", member=due.member.slug, why=str(error))
                     continue
                 after = after_check(due.link, due.url, outcome, context.catalogue.now(), context.settings.link_days)
-                with context.catalogue.write() as connection:
+                with context.catalogue.write(beside=True) as connection:
                     put_link(connection, due.link, after)
                 check = Check(due.member.slug, due.link, after, outcome)
                 if outcome not in {"alive", "unknown"} or due.link.dead:

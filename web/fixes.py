@@ -217,7 +217,10 @@ FIXES: dict[str, Explanation] = {
     ),
     "redirected": Explanation(
         _l("The base URL has moved"),
-        _l("The address that we have leads on to another one. We follow it, but a redirect may end one day."),
+        _l(
+            "The address that we have leads on to another one. We follow it, unless it leads into a private network, "
+            "but a redirect may end one day."
+        ),
         _l("Tell us the new base URL, and let Identify name it too."),
         "address",
     ),

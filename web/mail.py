@@ -30,7 +30,7 @@ from harvester.catalogue.mails import (
 )
 from harvester.datestamps import from_epoch
 from harvester.errors import MailError
-from harvester.mail import Send, open_mail, parse_address, parse_server
+from harvester.mail import Send, open_mail, parse_address, parse_addresses, parse_server
 from harvester.settings import Settings
 from web import words
 from web.fixes import explain, find_platform, places
@@ -88,7 +88,7 @@ def send_due_mails(settings: Settings, catalogue: Catalogue, stop: threading.Eve
 def _send(settings: Settings, catalogue: Catalogue, letter: Letter, send: Send) -> bool:
     log = structlog.get_logger("mail").bind(member=letter.to.slug, harvest=letter.run.id)
     try:
-        send(compose(settings, letter, catalogue.now()))
+        refused = send(compose(settings, letter, catalogue.now()))
     except ValueError as error:
         log.warning("no mail: the member's address cannot be used", error=str(error))
         return False
@@ -100,6 +100,8 @@ def _send(settings: Settings, catalogue: Catalogue, letter: Letter, send: Send) 
     with catalogue.write() as connection:
         mark_told(connection, letter.runs, catalogue.now(), letter.to.id)
     log.info("mail sent")
+    if refused:
+        log.warning("some of the member's addresses are refused", refused=refused)
     return True
 
 
@@ -174,7 +176,7 @@ def compose(settings: Settings, letter: Letter, now: int) -> EmailMessage:
     Raises:
         ValueError: an address is none.
     """
-    to = parse_address(letter.to.mail_to)
+    to = parse_addresses(letter.to.mail_to)
     sender = parse_address(settings.mail_from)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(_line(settings.network_name), addr_spec=sender.addr_spec)

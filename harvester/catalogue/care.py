@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -15,7 +15,8 @@ from harvester.schedule import Schedule
 
 MailWish = Literal["never", "failure", "always", "monthly"]
 MAIL_WISHES: tuple[str, ...] = get_args(MailWish)
-_ADDRESS = re.compile(r"[^@\s,]+@[^@\s,]+")
+_ADDRESSES = re.compile(r"[^@\s,]+@[^@\s,]+(, *[^@\s,]+@[^@\s,]+)*")
+_MAX_INSECURE = timedelta(days=365)
 _USUAL = Schedule()
 _BOUNDS = {"delay": (0, 3600), "reconcile_days": (1, 3650), "pending_days": (0, 3650), "max_drop": (0, 100)}
 
@@ -28,7 +29,7 @@ class Care:
         rule, window, timezone: see `Schedule`.
         delay: seconds between two requests.
         insecure_until: its certificate is not verified before this moment; None: it always is.
-        mail: when `mail_to` hears of its harvests.
+        mail: when `mail_to`, mail addresses apart by commas, hears of its harvests.
         reconcile_days: days between two comparisons of all identifiers.
         pending_days: days that a vanished record waits before it is deleted.
         max_drop: percent of the records that may vanish before a person is asked.
@@ -55,8 +56,8 @@ class Care:
                 raise ConfigError(f"`{name}` must be a number from {least} to {most}, not {value}")
         if self.mail not in MAIL_WISHES:
             raise ConfigError(f"`mail` must be one of {', '.join(MAIL_WISHES)}, not {self.mail!r}")
-        if self.mail_to is not None and not _ADDRESS.fullmatch(self.mail_to):
-            raise ConfigError(f"`mail_to` must be one address such as library@example.ac.id, not {self.mail_to!r}")
+        if self.mail_to is not None and not _ADDRESSES.fullmatch(self.mail_to):
+            raise ConfigError(f"`mail_to` must be addresses such as library@example.ac.id, not {self.mail_to!r}")
 
     @property
     def schedule(self) -> Schedule:
@@ -75,7 +76,7 @@ CARE_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "timezone": ((str,), _TEXT),
     "delay": ((int, float), "a number of seconds"),
     "insecure_until": ((str, date), _DATE),
-    "mail_to": ((str,), _TEXT),
+    "mail_to": ((str,), "a text, addresses apart by commas"),
     "mail": ((str,), _TEXT),
     "reconcile_days": ((int,), _NUMBER),
     "pending_days": ((int,), _NUMBER),
@@ -83,7 +84,7 @@ CARE_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-def change_care(care: Care, given: Mapping[str, object]) -> Care:
+def change_care(care: Care, given: Mapping[str, object], now: int) -> Care:
     """The settings with those given, as a person writes them, in place of the present ones.
 
     Raises:
@@ -95,14 +96,34 @@ def change_care(care: Care, given: Mapping[str, object]) -> Care:
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise ConfigError(f"`{name}` must be {words}")
         values[name] = getattr(USUAL, name) if value == "" else value
-    until = values.get("insecure_until")
-    if until is not None:
-        try:
-            day = date.fromisoformat(str(until)[:10])
-        except ValueError as error:
-            raise ConfigError(f"`insecure_until` must be {_DATE}, not {until!r}") from error
-        values["insecure_until"] = int(datetime.combine(day, time(), UTC).timestamp())
+    if until := values.get("insecure_until"):
+        values["insecure_until"] = _parse_until(until, care.insecure_until, now)
+    if addresses := values.get("mail_to"):
+        _check_addresses(addresses)
     return replace(care, **values)
+
+
+def _parse_until(until: str | date, present: int | None, now: int) -> int:
+    """The moment at which that day begins; a past one may stay where a list of members is read again."""
+    try:
+        day = date.fromisoformat(str(until)[:10])
+    except ValueError as error:
+        raise ConfigError(f"`insecure_until` must be {_DATE}, not {until!r}") from error
+    moment = int(datetime.combine(day, time(), UTC).timestamp())
+    today = from_epoch(now).date()
+    if moment != present and not today < day <= today + _MAX_INSECURE:
+        least, most = today + timedelta(days=1), today + _MAX_INSECURE
+        raise ConfigError(f"`insecure_until` must be a date from tomorrow, {least}, to {most}, in a year; not {day}")
+    return moment
+
+
+def _check_addresses(text: str) -> None:
+    from harvester.mail import parse_addresses  # noqa: PLC0415 - what only those need who write to members
+
+    try:
+        parse_addresses(text)
+    except ValueError as error:
+        raise ConfigError(f"`mail_to` {error}, several apart by commas; not {text!r}") from error
 
 
 def care_json(care: Care) -> dict[str, object]:

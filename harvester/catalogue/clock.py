@@ -1,8 +1,9 @@
 """The clock: our datestamps grow with the order of commits, so that a harvester of ours misses nothing.
 
-A page commit takes the clock row first; the row's lock orders the commits. A list request closes the
-present second and answers with it: whatever commits later gets a later second. So a harvester that comes
-back with `from` = our responseDate sees every record that it could not see before. Spec: 2.7.1, [repo 3].
+A page commit takes the clock row before it stamps a record; the row's lock orders the commits. A list
+request closes the present second and answers with it: whatever commits later gets a later second. So a
+harvester that comes back with `from` = our responseDate sees every record that it could not see before.
+Spec: 2.7.1, [repo 3].
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _AHEAD = 60
 _NOW: ColumnElement[int] = bindparam("now")
 _GIVEN = case((clock.c.last > _NOW + _AHEAD, clock.c.last), else_=0)
 _TAKE = update(clock).values(last=_greatest(_NOW, clock.c.closed + 1, clock.c.last)).returning(clock.c.last)
+_CLOSE_ALL = update(clock).values(closed=_greatest(_NOW, clock.c.closed, clock.c.last)).returning(clock.c.closed)
 _CLOSE = update(clock).values(closed=_greatest(_NOW, clock.c.closed, _GIVEN)).returning(clock.c.closed)
 
 
@@ -43,3 +45,8 @@ def close_second(connection: Connection, now: int) -> int:
     Also when the machine's clock went back: what was committed before is not hidden until it has caught up.
     """
     return int(connection.execute(_CLOSE, {"now": now}).scalar_one())
+
+
+def close_all(connection: Connection, now: int) -> int:
+    """As `close_second`, and every datestamp that was given so far is closed, even one that lies ahead of the clock."""
+    return int(connection.execute(_CLOSE_ALL, {"now": now}).scalar_one())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, Insert, Integer, Table, and_, bindparam, func
 from sqlalchemy.exc import IntegrityError
 
 from harvester.catalogue.clock import take_datestamp
-from harvester.catalogue.database import Catalogue, execute, insert_rows
+from harvester.catalogue.database import Catalogue, execute, insert_rows, is_among, pack_values
 from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
@@ -70,11 +69,15 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     moves: bool = True,
     new: int | None = None,
     reached: str | None = None,
+    resumed: bool = False,
 ) -> Counts:
     """The page, its records, the run's counts and the list's position stand in the catalogue, or none of it does.
 
     `packed` is `pack_records(page)`, where it is ready already. With `moves`, the list goes on behind the page, by
     `new` records where the page shows some again, and `reached` is the newest datestamp that it has come to.
+
+    In a walk that was `resumed`, nobody remembers which copy of a record came before: a live and a deleted copy are
+    told apart by what the pass has stored.
 
     Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
     deletion of a record that we never had is counted as unchanged and leaves no row.
@@ -89,10 +92,10 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     public_ids = {arrival.identifier: make_public_id(member.slug, arrival.identifier) for arrival in arrivals}
     while True:
         try:
-            with catalogue.write() as connection:
+            with catalogue.write(beside=True) as connection:
                 if moves and page.verb != "GetRecord":  # asked for by itself, it leaves the list where it is
                     _move_list(connection, list_id, harvest_id, page, fetched, further, reached)
-                commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids)
+                commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids, resumed=resumed)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts, catalogue.now())
                 return counts
@@ -135,7 +138,7 @@ def commit_failed_page(
     Raises:
         HarvestSupersededError: the run has been ended by another; nothing was written.
     """
-    with catalogue.write() as connection:
+    with catalogue.write(beside=True) as connection:
         execute(connection, _INSERT_PAGE, _page_row(harvest_id, list_id, fetched, "", 0, error))
         _count_page(connection, harvest_id, Counts(), catalogue.now())
 
@@ -186,17 +189,35 @@ def _wins(record: Record, earlier: Record) -> bool:
     return (one.datestamp, not one.deleted) >= (other.datestamp, not other.deleted)
 
 
+def _loses(arrival: PackedRecord, row: Any) -> bool:
+    """Whether it is the twin, dead or alive, of a stored copy that would be the better one, if it is of this pass."""
+    if row.hash is None or arrival.deleted == row.form_deleted:
+        return False
+    return (arrival.datestamp, not arrival.deleted) < (row.source_datestamp, not row.form_deleted)
+
+
 class _PageCommit:
-    """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement."""
+    """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement.
+
+    The clock's row is taken late, and only where a record is to be stamped: others wait for it.
+    """
 
     def __init__(
-        self, connection: Connection, member: Member, prefix: str, now: int, public_ids: dict[str, int]
+        self,
+        connection: Connection,
+        member: Member,
+        prefix: str,
+        now: int,
+        public_ids: dict[str, int],
+        *,
+        resumed: bool,
     ) -> None:
         self.connection = connection
         self.member = member
         self.prefix = prefix
-        self.datestamp = take_datestamp(connection, now)
+        self.now = now
         self.public_ids = public_ids
+        self.resumed = resumed
         self.revived = 0  # of the changed ones: records that were tombstones
 
     def store(
@@ -206,15 +227,14 @@ class _PageCommit:
         row = _page_row(harvest_id, list_id, fetched, page.response_date[:40], page.size, None)
         page_id = int(execute(self.connection, _INSERT_PAGE, row).scalar_one())
         present = self._find_present([arrival.identifier for arrival in arrivals])
-        new, known = [], []
-        for arrival in arrivals:
-            found = present.get(arrival.identifier)
-            if found is not None:
-                known.append((arrival, found))
-            elif not arrival.deleted:
-                new.append(arrival)
-        self._add(new, page_id)
-        changed, deleted = self._change(known, page_id)
+        known = [(arrival, present[arrival.identifier]) for arrival in arrivals if arrival.identifier in present]
+        new = [arrival for arrival in arrivals if arrival.identifier not in present and not arrival.deleted]
+        if self.resumed:
+            known = self._without_losers(known, list_id)
+        stamped = self._change(known, page_id)
+        datestamp = take_datestamp(self.connection, self.now) if new or stamped else 0
+        self._add(new, page_id, datestamp)
+        changed, deleted = self._stamp(stamped, datestamp)
         _count_live(self.connection, self.member, len(new) + self.revived - deleted, deleted - self.revived)
         if page.failed:
             execute(
@@ -240,10 +260,18 @@ class _PageCommit:
         )
 
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
-        parameters = {"member": self.member.id, "with_prefix": self.prefix, "among": json.dumps(identifiers)}
+        parameters = {"member": self.member.id, "with_prefix": self.prefix, **pack_values(self.connection, identifiers)}
         return {row.identifier: row for row in execute(self.connection, _PRESENT, parameters)}
 
-    def _add(self, new: list[PackedRecord], page_id: int) -> None:
+    def _without_losers(self, known: list[tuple[PackedRecord, Any]], list_id: int) -> list[tuple[PackedRecord, Any]]:
+        among = [row.id for arrival, row in known if _loses(arrival, row)]
+        if not among:
+            return known
+        parameters = {"this_list": list_id, "with_prefix": self.prefix, **pack_values(self.connection, among)}
+        better = set(execute(self.connection, _OF_THIS_PASS, parameters).scalars())
+        return [(arrival, row) for arrival, row in known if row.id not in better]
+
+    def _add(self, new: list[PackedRecord], page_id: int, datestamp: int) -> None:
         if not new:
             return
         # The clock's row is ours until the commit, so no other transaction takes these numbers.
@@ -256,8 +284,8 @@ class _PageCommit:
                 "member_id": member_id,
                 "identifier": arrival.identifier,
                 "work_id": number + offset,
-                "datestamp": self.datestamp,
-                "added": self.datestamp,
+                "datestamp": datestamp,
+                "added": datestamp,
                 "source_datestamp": arrival.datestamp,
                 "deleted": False,
             }
@@ -279,14 +307,14 @@ class _PageCommit:
             "abouts": arrival.abouts,
         }
 
-    def _change(self, known: list[tuple[PackedRecord, Any]], page_id: int) -> tuple[int, int]:
-        """How many were changed, and how many were deleted."""
+    def _change(self, known: list[tuple[PackedRecord, Any]], page_id: int) -> list[dict[str, Any]]:
+        """The forms are as they came; the rows of the records that have changed by that, to be stamped."""
         stamped: list[dict[str, Any]] = []
         new_forms, payloads, gone = [], [], []
         quiet: list[dict[str, Any]] = []
         for arrival, row in known:
             key = {"key_id": row.id, "key_prefix": self.prefix}
-            stamp = {"key_id": row.id, "new_source": arrival.datestamp, "new_datestamp": self.datestamp}
+            stamp = {"key_id": row.id, "new_source": arrival.datestamp}
             if arrival.deleted and row.hash is not None and not row.form_deleted:
                 gone.append({**key, "new_page": page_id})
                 stamped.append({**stamp, "was_deleted": row.deleted})
@@ -311,15 +339,17 @@ class _PageCommit:
         if quiet:
             execute(self.connection, _UPDATE_SETS, quiet)
             execute(self.connection, _UPDATE_SOURCE, quiet)
-        return self._stamp(stamped)
+        return stamped
 
-    def _stamp(self, stamped: list[dict[str, Any]]) -> tuple[int, int]:
+    def _stamp(self, stamped: list[dict[str, Any]], datestamp: int) -> tuple[int, int]:
+        """How many were changed, and how many were deleted."""
         if not stamped:
             return 0, 0
         numbers = [row["key_id"] for row in stamped]
-        live = set(execute(self.connection, _LIVE, {"among": json.dumps(numbers)}).scalars())
+        live = set(execute(self.connection, _LIVE, pack_values(self.connection, numbers)).scalars())
         deleted = 0
         for row in stamped:
+            row["new_datestamp"] = datestamp
             row["new_deleted"] = row["key_id"] not in live
             was_deleted = row.pop("was_deleted")
             deleted += row["new_deleted"] > was_deleted
@@ -334,8 +364,6 @@ def _chunks(values: list[Any]) -> Iterator[list[Any]]:
         yield values[start : start + 500]
 
 
-# One parameter however many values: a list of parameters has to be written into the statement each time.
-_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
 _PRESENT = (
     select(
         records.c.identifier,
@@ -348,10 +376,18 @@ _PRESENT = (
     )
     .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == bindparam("with_prefix")))
     .where(records.c.member_id == bindparam("member"))
-    .where(records.c.identifier.in_(_AMONG))
+    .where(is_among(records.c.identifier))
+)
+# An older pass's copy tells nothing: of dates by the day, a deletion may bear the date of what was there before.
+_OF_THIS_PASS = (
+    select(forms.c.record_id)
+    .join(pages, pages.c.id == forms.c.page_id)
+    .join(lists, lists.c.id == pages.c.list_id)
+    .where(lists.c.id == bindparam("this_list"), pages.c.response_date >= lists.c.pass_started)
+    .where(forms.c.prefix == bindparam("with_prefix"), is_among(forms.c.record_id))
 )
 _LAST_NUMBER = select(func.max(records.c.id))
-_LIVE = select(forms.c.record_id).where(forms.c.record_id.in_(_AMONG), forms.c.deleted.is_(False))
+_LIVE = select(forms.c.record_id).where(is_among(forms.c.record_id), forms.c.deleted.is_(False))
 
 
 def _insert(table: Table, *, numbered: bool = False) -> Insert:
@@ -489,8 +525,9 @@ def delete_records(catalogue: Catalogue, member: Member, batch: int = 1000) -> i
             if not numbers:
                 return total
             datestamp = take_datestamp(connection, catalogue.now())
-            these = records.c.id.in_(numbers)
-            connection.execute(update(records).where(these).values(deleted=True, datestamp=datestamp))
-            connection.execute(update(forms).where(forms.c.record_id.in_(numbers)).values(deleted=True))
+            these = pack_values(connection, numbers)
+            gone = update(records).where(is_among(records.c.id)).values(deleted=True, datestamp=datestamp)
+            connection.execute(gone, these)
+            connection.execute(update(forms).where(is_among(forms.c.record_id)).values(deleted=True), these)
             _count_live(connection, member, -len(numbers), len(numbers))
             total += len(numbers)

@@ -6,8 +6,9 @@ turns whose owner is gone, and to the runs that were left open under them.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from harvester.catalogue.database import insert_new
 from harvester.catalogue.harvests import KILLED, Outcome
 from harvester.catalogue.members import Member, find_due, get_present, member_of, set_next_run
 from harvester.catalogue.tables import harvests, leases, lists, members
@@ -25,14 +26,16 @@ def claim_due(connection: Connection, owner: str, now: int, lease_seconds: int =
     One whose window is closed meanwhile is due when it opens. None where nobody is due.
     """
     free_dead(connection, now)
+    # Rows that another claim holds are passed over; one of them has perhaps a host that is not leased for others yet.
+    at_a_look = 1 if connection.dialect.name == "postgresql" else _AT_A_LOOK
     for due in (members.c.next_run.is_(None), members.c.next_run <= now):
-        while rows := connection.execute(_DUE.where(due)).all():
+        while rows := connection.execute(_DUE.where(due).limit(at_a_look)).all():
             for member in map(member_of, rows):
                 opens = member.care.schedule.open_from(now, spread_of(member.slug))
-                if opens <= now:
-                    _insert(connection, owner, member.host, now + lease_seconds)
+                if opens > now:
+                    set_next_run(connection, member, opens)
+                elif _lease(connection, owner, member.host, now + lease_seconds):
                     return member
-                set_next_run(connection, member, opens)
     return None
 
 
@@ -40,7 +43,7 @@ _DUE = (
     select(members)
     .where(members.c.paused.is_(False), members.c.removed_at.is_(None), members.c.host.not_in(select(leases.c.host)))
     .order_by(members.c.next_run, members.c.host, members.c.id)  # as the index has them
-    .limit(_AT_A_LOOK)
+    .with_for_update(skip_locked=True, key_share=True)
 )
 
 
@@ -49,9 +52,9 @@ def claim_host(
 ) -> str | None:
     """The host is the owner's turn, and None is returned; or else the name of the one whose turn it is."""
     free_dead(connection, now)
-    holder: str | None = connection.execute(select(leases.c.owner).where(leases.c.host == host)).scalar()
-    if holder is None:
-        _insert(connection, owner, host, now + lease_seconds)
+    holder: str | None = None
+    while holder is None and not _lease(connection, owner, host, now + lease_seconds):
+        holder = connection.execute(select(leases.c.owner).where(leases.c.host == host)).scalar()
     return holder
 
 
@@ -73,8 +76,14 @@ def release(connection: Connection, owner: str, host: str) -> None:
 
 def free_dead(connection: Connection, now: int) -> None:
     """No turn is left whose time is up or whose process is gone, and no run is open under it."""
-    for row in connection.execute(select(leases)).all():
-        if row.until <= now or is_gone(row.owner):
+    rows = connection.execute(select(leases)).all()
+    dead = [row.host for row in rows if row.until <= now or is_gone(row.owner)]
+    if not dead:
+        return
+    # Whoever else frees them just now does not wait for us, nor we for them.
+    held = select(leases).where(leases.c.host.in_(dead)).with_for_update(skip_locked=True)
+    for row in connection.execute(held).all():
+        if row in rows:  # not claimed again, nor renewed
             for member, run_id, _ in _open_runs(connection, row.host, since=now):
                 end_run(connection, member, run_id, "incomplete", KILLED, now)
             release(connection, row.owner, row.host)
@@ -99,21 +108,23 @@ def end_stalled(connection: Connection, now: int, stall_seconds: float) -> tuple
     return tuple(stalled)
 
 
-def settle_failure(connection: Connection, member: Member, now: int, was_due: int | None = None) -> int:
-    """The member has failed once more in a row and is tried again after a longer pause, or as somebody has asked since
-    it `was_due`; when."""
+def settle_failure(
+    connection: Connection, member: Member, now: int, was_due: int | None = None, *, rest: int = 0
+) -> int:
+    """The member has failed once more in a row and is tried again after a longer pause, and after its server's `rest`,
+    or as somebody has asked since it `was_due`; when."""
     failures: int = connection.execute(select(members.c.failures).where(members.c.id == member.id)).scalar_one() + 1
     member = get_present(connection, member)
-    moment = member.care.schedule.next_run(now, failures=failures, spread=spread_of(member.slug))
+    moment = member.care.schedule.next_run(now, failures=failures, spread=spread_of(member.slug), rest=rest)
     return set_next_run(connection, member, moment, failures, was_due=was_due)
 
 
 def end_run(connection: Connection, member: Member, run_id: int, outcome: Outcome, error: str, now: int) -> None:
     """The open run has ended so; the process that made it writes nothing more."""
-    values = {"outcome": outcome, "error": error, "finished_at": now}
-    connection.execute(update(harvests).where(harvests.c.id == run_id, harvests.c.outcome.is_(None)).values(**values))
     owned = (lists.c.member_id == member.id, lists.c.harvest_id == run_id)
     connection.execute(update(lists).where(*owned).values(harvest_id=None))
+    values = {"outcome": outcome, "error": error, "finished_at": now}
+    connection.execute(update(harvests).where(harvests.c.id == run_id, harvests.c.outcome.is_(None)).values(**values))
 
 
 def find_open_run(connection: Connection, member: Member) -> int | None:
@@ -138,5 +149,7 @@ def _open_runs(connection: Connection, host: str, *, since: int) -> list[tuple[M
     return [(member_of(row), row.run_id, row.started_at) for row in connection.execute(query)]
 
 
-def _insert(connection: Connection, owner: str, host: str, until: int) -> None:
-    connection.execute(insert(leases).values(host=host, owner=owner, until=until))
+def _lease(connection: Connection, owner: str, host: str, until: int) -> bool:
+    """Whether the host is the owner's now; a claim of another process that is going on is waited for."""
+    statement = insert_new(leases).values(host=host, owner=owner, until=until).execution_options(preserve_rowcount=True)
+    return connection.execute(statement).rowcount == 1

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
+import structlog
 import zstandard
 from sqlalchemy import Connection, select, tuple_
 
-from harvester.catalogue.database import Catalogue
+from harvester.catalogue.database import Catalogue, is_among, pack_values
 from harvester.catalogue.public_ids import decode_public_id, encode_public_id
 from harvester.catalogue.tables import forms, members, pages, records
 
@@ -60,6 +61,27 @@ _COLUMNS = (
     records.c.deleted,
 )
 _RECORDS = select(*_COLUMNS).join(members, members.c.id == records.c.member_id)
+_BY_NUMBER = _RECORDS.where(is_among(records.c.id)).order_by(records.c.id)
+_BY_WORK = (
+    _RECORDS.where(is_among(records.c.work_id))
+    .where(records.c.deleted.is_(False))
+    .order_by(records.c.work_id, records.c.id)
+)
+_PUBLIC = select(records.c.id, records.c.public_id).where(is_among(records.c.id))
+_FORMS = (
+    select(
+        forms.c.record_id,
+        forms.c.prefix,
+        forms.c.xml,
+        forms.c.abouts,
+        forms.c.set_specs,
+        forms.c.deleted,
+        pages.c.response_date,
+        pages.c.list_id,
+    )
+    .join(pages, pages.c.id == forms.c.page_id)
+    .where(is_among(forms.c.record_id))
+)
 
 
 def find_record(connection: Connection, public_id: str) -> CataloguedRecord | None:
@@ -86,18 +108,16 @@ def get_records(connection: Connection, numbers: Iterable[int]) -> Iterator[Cata
     """The records of these numbers, with forms, in ascending order."""
     wanted = sorted(numbers)
     for start in range(0, len(wanted), 500):
-        query = _RECORDS.where(records.c.id.in_(wanted[start : start + 500])).order_by(records.c.id)
-        yield from _with_forms(connection, [_record(row) for row in connection.execute(query)])
+        some = pack_values(connection, wanted[start : start + 500])
+        yield from _with_forms(connection, [_record(row) for row in connection.execute(_BY_NUMBER, some)])
 
 
 def get_works(connection: Connection, works: Iterable[int], *, payloads: bool = True) -> Iterator[CataloguedRecord]:
     """The live records of these works, ordered by (work, number); with forms, unless no payloads are asked for."""
     wanted = sorted(works)
     for start in range(0, len(wanted), 500):
-        query = _RECORDS.where(
-            records.c.work_id.in_(wanted[start : start + 500]), records.c.deleted.is_(False)
-        ).order_by(records.c.work_id, records.c.id)
-        found = [_record(row) for row in connection.execute(query).all()]
+        some = pack_values(connection, wanted[start : start + 500])
+        found = [_record(row) for row in connection.execute(_BY_WORK, some).all()]
         yield from _with_forms(connection, found) if payloads else found
 
 
@@ -120,8 +140,8 @@ def public_ids(connection: Connection, numbers: Sequence[int]) -> dict[int, str]
     """The public ids of records by their numbers."""
     ids: dict[int, str] = {}
     for start in range(0, len(numbers), 500):
-        query = select(records.c.id, records.c.public_id).where(records.c.id.in_(numbers[start : start + 500]))
-        ids.update((row.id, encode_public_id(row.public_id)) for row in connection.execute(query).all())
+        some = pack_values(connection, numbers[start : start + 500])
+        ids.update((number, encode_public_id(public)) for number, public in connection.execute(_PUBLIC, some).all())
     return ids
 
 
@@ -132,25 +152,15 @@ def _record(row: Any) -> CataloguedRecord:
 
 def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterator[CataloguedRecord]:
     by_record: dict[int, list[tuple[int, Form]]] = {}
-    query = select(
-        forms.c.record_id,
-        forms.c.prefix,
-        forms.c.xml,
-        forms.c.abouts,
-        forms.c.set_specs,
-        forms.c.deleted,
-        pages.c.response_date,
-        pages.c.list_id,
-    ).join(pages, pages.c.id == forms.c.page_id)
     decompressor = zstandard.ZstdDecompressor()
     numbers = [record.number for record in found]
     for start in range(0, len(numbers), 500):
-        some = query.where(forms.c.record_id.in_(numbers[start : start + 500]))
-        for number, prefix, xml, abouts, set_specs, deleted, response_date, list_id in connection.execute(some).all():
+        some = connection.execute(_FORMS, pack_values(connection, numbers[start : start + 500])).all()
+        for number, prefix, xml, abouts, set_specs, deleted, response_date, list_id in some:
             form = Form(
                 prefix=prefix,
-                xml=decompressor.decompress(xml) if xml else b"",
-                abouts=tuple(decompressor.decompress(abouts).split(ABOUT_SEPARATOR)) if abouts else (),
+                xml=_unpack(decompressor, xml, number) or b"",
+                abouts=tuple((_unpack(decompressor, abouts, number) or b"").split(ABOUT_SEPARATOR)) if abouts else (),
                 set_specs=tuple(set_specs.split("\n")) if set_specs else (),
                 deleted=deleted,
                 response_date=response_date,
@@ -160,3 +170,16 @@ def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterat
         # Lists are made in the order of the member's prefixes.
         ordered = sorted(by_record.get(record.number, ()), key=itemgetter(0))
         yield replace(record, forms=tuple(form for _, form in ordered))
+
+
+def _unpack(decompressor: zstandard.ZstdDecompressor, packed: bytes | None, number: int) -> bytes | None:
+    """What was packed; None where it is damaged: one record must not keep all others from the index."""
+    if not packed:
+        return None
+    try:
+        return decompressor.decompress(packed)
+    except (zstandard.ZstdError, MemoryError):  # the latter by a damaged length
+        structlog.get_logger("catalogue").warning(
+            "a stored payload is damaged; `lumbung check --repair` sees to it", record=number
+        )
+        return None

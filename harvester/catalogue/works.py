@@ -6,15 +6,14 @@ record belongs to is no part of what re-harvesters receive.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Executable, bindparam, delete, func, insert, select, tuple_, update
 
-from harvester.catalogue.clock import close_second
-from harvester.catalogue.database import Row, execute
-from harvester.catalogue.tables import clock, cursors, match_keys, records, work_changes
+from harvester.catalogue.clock import close_all
+from harvester.catalogue.database import Row, execute, is_among, pack_values
+from harvester.catalogue.tables import cursors, match_keys, records, work_changes
 
 
 class Place(NamedTuple):
@@ -62,8 +61,7 @@ def close_changes(connection: Connection, now: int) -> int:
 
     The newest datestamp may lie ahead of the clock, where its second was closed before.
     """
-    last: int = connection.execute(select(clock.c.last)).scalar_one()
-    return close_second(connection, max(now, last))
+    return close_all(connection, now)
 
 
 def get_match_keys(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[str, ...]]:
@@ -126,7 +124,7 @@ def touch_works(connection: Connection, works: Collection[int]) -> None:
     last = connection.execute(select(func.max(work_changes.c.change))).scalar() or 0
     rows = [{"work_id": work, "change": last + at} for at, work in enumerate(sorted(works), start=1)]
     if rows:
-        execute(connection, _FORGET_CHANGES, {"among": json.dumps(sorted(works))})
+        execute(connection, _FORGET_CHANGES, pack_values(connection, sorted(works)))
         execute(connection, _ADD_CHANGE, rows)
 
 
@@ -148,24 +146,23 @@ def count_works(connection: Connection) -> int:
     return connection.execute(query).scalar_one()
 
 
-# One parameter however many values, and statements that are compiled once: most of the time went there.
-_AMONG = select(func.json_each(bindparam("among")).table_valued("value").c.value)
+# Statements that are compiled once: most of the time went there.
 _KEY, _RECORD = match_keys.c.key, match_keys.c.record_id
-_KEYS = select(_RECORD, _KEY).where(_RECORD.in_(_AMONG)).order_by(_RECORD, _KEY)
+_KEYS = select(_RECORD, _KEY).where(is_among(_RECORD)).order_by(_RECORD, _KEY)
 _DROP_KEY = delete(match_keys).where(
     match_keys.c.record_id == bindparam("this_record"), match_keys.c.key == bindparam("this_key")
 )
 _ADD_KEY = insert(match_keys)
-_HELD = select(_KEY, func.count(), func.min(_RECORD)).where(_KEY.in_(_AMONG)).group_by(_KEY)
-_HOLDERS = select(_RECORD).where(_KEY.in_(_AMONG))
+_HELD = select(_KEY, func.count(), func.min(_RECORD)).where(is_among(_KEY)).group_by(_KEY)
+_HOLDERS = select(_RECORD).where(is_among(_KEY))
 _JOINED_HOLDERS = _HOLDERS.join(records, records.c.id == _RECORD).where(records.c.work_id != records.c.id)
-_PLACES = select(records.c.id, records.c.member_id, records.c.work_id).where(records.c.id.in_(_AMONG))
-_PLACES_OF_WORKS = select(records.c.id, records.c.member_id, records.c.work_id).where(records.c.work_id.in_(_AMONG))
+_PLACES = select(records.c.id, records.c.member_id, records.c.work_id).where(is_among(records.c.id))
+_PLACES_OF_WORKS = select(records.c.id, records.c.member_id, records.c.work_id).where(is_among(records.c.work_id))
 _SET_WORK = update(records).where(records.c.id == bindparam("number")).values(work_id=bindparam("work"))
-_FORGET_CHANGES = delete(work_changes).where(work_changes.c.work_id.in_(_AMONG))
+_FORGET_CHANGES = delete(work_changes).where(is_among(work_changes.c.work_id))
 _ADD_CHANGE = insert(work_changes)
 
 
 def _select(connection: Connection, statement: Executable, among: Collection[int] | Collection[str]) -> Sequence[Any]:
     """The rows that a statement finds among these values."""
-    return execute(connection, statement, {"among": json.dumps(sorted(among))}).all() if among else ()
+    return execute(connection, statement, pack_values(connection, sorted(among))).all() if among else ()

@@ -6,15 +6,15 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from lxml import etree
 
+from harvester.catalogue.members import trim_base_url
 from harvester.errors import ConfigError, MalformedResponseError, MemberError, RefusedError
-from harvester.guard import guarded_session
+from harvester.guard import guarded_session, hung_up_after
 from harvester.oai.page import Page
 from harvester.oai.repair import read_page
 from harvester.settings import Settings
@@ -28,7 +28,6 @@ _MAX_BYTES = 20 * 2**20
 _MAX_REDIRECTS = 5
 _TRIES = 10  # addresses under which a base URL is looked for
 _ACCEPT = "text/xml, application/xml;q=0.9, */*;q=0.1"
-_ARGUMENTS = frozenset({"verb", "metadataPrefix", "from", "until", "set", "identifier", "resumptionToken"})
 
 # Name, what its base URL looks like, what its pages say, its usual base URLs below the site's address.
 PLATFORMS = tuple(
@@ -135,8 +134,7 @@ class Asker:
         return replace(answer, page=reading.page, mended=mended, refused=False)
 
     def _open(self, url: str, arguments: dict[str, str]) -> requests.Response:
-        """The answer after its redirects, with no byte of a body read: requests itself would read those of redirects
-        to their end, however far that is."""
+        """The answer after its redirects, asked for one by one, so that all of them end with the check."""
         parameters: dict[str, str] | None = arguments
         for _ in range(_MAX_REDIRECTS):
             left = max(MAX_SECONDS - self.seconds, 0.1)
@@ -150,19 +148,13 @@ class Asker:
         raise MemberError("the server redirects without end")
 
     def _read(self, response: requests.Response) -> bytes:
-        # A body that drips never meets the timeout of a socket.
-        clock = threading.Timer(max(MAX_SECONDS - self.seconds, 0.1), _hang_up, (response,))
-        clock.daemon = True
-        clock.start()
         chunks, size = [], 0
-        try:
+        with hung_up_after(MAX_SECONDS - self.seconds, response):
             for chunk in response.iter_content(2**16):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > _MAX_BYTES:
                     raise MemberError(f"the answer is larger than {_MAX_BYTES // 2**20} MB")
-        finally:
-            clock.cancel()
         return b"".join(chunks)
 
 
@@ -200,7 +192,10 @@ def parse_pasted(pasted: str) -> list[str]:
     urls = [f"{each}://{rest}" for each in schemes]
     try:
         parts = urlsplit(urls[0])
-        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        host = parts.hostname or ""
+        right = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0 and "@" not in parts.netloc
+        # `javascript:1` is no host with a port: who means one without a dot says how it is asked.
+        right = right and (bool(mark) or host == "localhost" or "." in host or ":" in host)
     except ValueError:
         right = False
     if not right or len(text) > 2000:
@@ -209,10 +204,8 @@ def parse_pasted(pasted: str) -> list[str]:
 
 
 def base_url_of(url: str) -> str:
-    """The address without the arguments of OAI-PMH requests, which people paste along."""
-    parts = urlsplit(url)
-    rest = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _ARGUMENTS]
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(rest), ""))
+    """The address without a fragment, and without the arguments of OAI-PMH requests, which people paste along."""
+    return trim_base_url(url.partition("#")[0])
 
 
 def platform_of(base_url: str, text: str) -> str:
@@ -245,8 +238,3 @@ def iter_elements(page: Page, *names: str) -> Iterator[etree._Element]:
     """The elements of the page with one of these local names, in order."""
     elements = page.root.iter("{*}*") if page.root is not None else iter(())
     return (element for element in elements if etree.QName(element).localname in names)
-
-
-def _hang_up(response: requests.Response) -> None:
-    with suppress(OSError, ValueError):  # it has ended by itself meanwhile
-        response.raw.shutdown()

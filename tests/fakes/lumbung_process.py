@@ -42,10 +42,10 @@ class Harvests:
     ) -> None:
         self._program.communicate()
 
-    def start(self, home: Path, plant: Plant | None) -> int:
-        """The process id of a harvest into this home."""
+    def start(self, home: Path, catalogue: str, plant: Plant | None) -> int:
+        """The process id of a harvest into this home, and the catalogue at this URL."""
         assert self._program.stdin is not None
-        self._program.stdin.write(json.dumps([str(home), plant and asdict(plant)]) + "\n")
+        self._program.stdin.write(json.dumps([str(home), catalogue, plant and asdict(plant)]) + "\n")
         self._program.stdin.flush()
         return self._read()
 
@@ -64,10 +64,10 @@ def serve_harvests() -> None:
         import_module(name)  # loaded once, for all that are forked
 
     for line in sys.stdin:
-        home, plant = json.loads(line)
+        home, catalogue, plant = json.loads(line)
         pid = os.fork()
         if not pid:
-            run_harvest(Path(home), plant and Plant(**plant))
+            run_harvest(Path(home), catalogue, plant and Plant(**plant))
         _tell(pid)
         _tell(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
@@ -77,7 +77,7 @@ def _tell(number: int) -> None:
     sys.stdout.flush()
 
 
-def run_harvest(home: Path, plant: Plant | None) -> None:
+def run_harvest(home: Path, catalogue: str, plant: Plant | None) -> None:
     """This process is `lumbung harvest --json`, and all it prints is in the file `output` of its home."""
     import web.cli
     from harvester import harvest, listing, run
@@ -85,7 +85,7 @@ def run_harvest(home: Path, plant: Plant | None) -> None:
     output = os.open(home / "output", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.environ |= {"LUMBUNG_HOME": str(home), "LUMBUNG_MAX_WAIT": "0.001"}
+    os.environ |= {"LUMBUNG_HOME": str(home), "LUMBUNG_CATALOGUE": catalogue, "LUMBUNG_MAX_WAIT": "0.001"}
     if plant is not None and plant.step == "COMMIT":
         _plant_in_commits(plant)
     elif plant is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,19 +13,10 @@ from harvester.archive import Archive, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a fresh catalogue, to be copied: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("migrated") / "catalogue.sqlite"
-    open_catalogue(f"sqlite:///{path}").close()
-    return path
-
-
 @pytest.fixture
-def catalogue(tmp_path: Path, migrated: Path) -> Iterator[Catalogue]:
-    """A fresh catalogue in a file."""
-    shutil.copy(migrated, tmp_path)
-    opened = open_catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+def catalogue(catalogue_url: str) -> Iterator[Catalogue]:
+    """A fresh catalogue."""
+    opened = open_catalogue(catalogue_url)
     yield opened
     opened.close()
 

@@ -71,7 +71,7 @@ def test_a_request_is_no_base_url(query: str) -> None:
         replace(UNDIP, base_url=f"http://x.example/oai?{query}")
 
 
-@pytest.mark.parametrize("name", ["", " ", "\u00a0", "a\nb", "a\tb", "a\x1b[31mb", "a\u202eb"])
+@pytest.mark.parametrize("name", ["", " ", "\u00a0", "a\nb", "a\tb", "a\x1b[31mb", "a\u202eb", "a\x00b", "n" * 501])
 def test_a_name_is_one_line_that_shows(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^undip: the name .* must be one line"):
         replace(UNDIP, name=name)
@@ -98,6 +98,9 @@ def test_a_member_comes_back_as_it_was_added(catalogue: Catalogue) -> None:
         nameless = add_member(connection, replace(UNDIP, slug="b", name="b"), 5)
         describe_member(connection, nameless, name="Universitas Diponegoro", contact="", deletion="")
         assert get_member(connection, "b").name == "Universitas Diponegoro"
+        long = add_member(connection, replace(UNDIP, slug="c", name="c"), 5)
+        describe_member(connection, long, name="n" * 10_000, contact="", deletion="")
+        assert get_member(connection, "c").name == "n" * 500
 
 
 def test_a_slug_is_given_once(catalogue: Catalogue) -> None:
@@ -174,6 +177,11 @@ def test_every_prefix_and_set_is_one_list_with_a_watermark_of_its_own(catalogue:
         finish_pass(connection, first, states[1].id, "2024-01-01")
         fewer = replace(member, prefixes=("p",), sets=("t",))
         assert [s.watermark for s in get_lists(connection, begin_harvest(connection, fewer, 6))] == ["2024-01-01"]
+        assert [s.watermark for s in get_lists(connection, begin_harvest(connection, member, 6))] == [
+            None, "2024-01-01", None, None,
+        ]  # fmt: skip
+        begin_harvest(connection, replace(member, sets=("s",)), 6)  # the other set's records may go meanwhile
+        assert [s.watermark for s in get_lists(connection, begin_harvest(connection, member, 6))] == [None] * 4
         moved = replace(fewer, base_url="http://moved.example/oai")
         assert [s.watermark for s in get_lists(connection, begin_harvest(connection, moved, 7))] == [None]
         states = get_lists(connection, begin_harvest(connection, member, 8))

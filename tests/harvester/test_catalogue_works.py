@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import insert, select
 
-from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue import Catalogue
 from harvester.catalogue import works as sql
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.tables import match_keys, records
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> Iterator[Catalogue]:
+def filled(catalogue: Catalogue) -> Catalogue:
     """A catalogue of records 1 to 60, each a work of its own, of one member."""
-    catalogue = open_catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
     with catalogue.write() as connection:
         member = add_member(connection, Member("m", "m", "http://m.example/oai"), 1)
         common = {"member_id": member.id, "datestamp": 7, "added": 7, "source_datestamp": "", "deleted": False}
         rows = [{"id": n, "public_id": n, "identifier": str(n), "work_id": n, **common} for n in range(1, 61)]
         connection.execute(insert(records), rows)
-    yield catalogue
-    catalogue.close()
+    return catalogue
 
 
 def test_a_cursor_moves_only_from_where_it_stands(filled: Catalogue) -> None:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -150,9 +149,8 @@ def read_windows(url: str, reader: int, now: str, done: Event, found: Queue[list
 
 
 @pytest.mark.parametrize("now", ["steady", "jumps"])
-def test_readers_see_everything_while_several_processes_write(now: str, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
-    open_catalogue(url).close()
+def test_readers_see_everything_while_several_processes_write(now: str, catalogue_url: str) -> None:
+    url = catalogue_url
     context = multiprocessing.get_context("fork")
     done, found = context.Event(), context.Queue()
     readers = [context.Process(target=read_windows, args=(url, n, now, done, found)) for n in range(READERS)]

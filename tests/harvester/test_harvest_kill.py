@@ -9,11 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import copy
 
 import pytest
 from fakes.lumbung_process import Harvests, Plant
@@ -37,12 +36,12 @@ OFTEN = ("start_pass", "put_page", "commit_page", "COMMIT", "finish_pass")
 class Home:
     """A folder of state, and the processes that harvest into it one after the other."""
 
-    def __init__(self, path: Path, base_url: str, migrated: Path, harvests: Harvests) -> None:
+    def __init__(self, path: Path, base_url: str, url: str, harvests: Harvests) -> None:
         self.path = path
+        self.url = url
         self.harvests = harvests
         path.mkdir()
-        copy(migrated, path)
-        catalogue = open_catalogue(f"sqlite:///{path}/catalogue.sqlite")
+        catalogue = open_catalogue(url)
         with catalogue.write() as connection:
             add_member(connection, Member("a", "A", base_url, PREFIXES), 1)
         catalogue.close()
@@ -50,7 +49,7 @@ class Home:
 
     def harvest(self, plant: Plant | None = None) -> bool:
         """True if the harvest came to its end; False if it was killed."""
-        self.harvests.start(self.path, plant)
+        self.harvests.start(self.path, self.url, plant)
         return self.end()
 
     def end(self) -> bool:
@@ -61,7 +60,7 @@ class Home:
 
     def state(self) -> dict[str, list[tuple[object, ...]]]:
         """What re-harvesters and readers may see of it: all but our datestamps and numbers."""
-        catalogue = open_catalogue(f"sqlite:///{self.path}/catalogue.sqlite")
+        catalogue = open_catalogue(self.url)
         with catalogue.read() as connection:
             found = connection.execute(
                 select(records.c.identifier, records.c.public_id, records.c.deleted, records.c.source_datestamp)
@@ -79,7 +78,7 @@ class Home:
         return {name: sorted(map(tuple, some)) for name, some in rows.items()}
 
     def runs(self) -> tuple[Run, ...]:
-        catalogue = open_catalogue(f"sqlite:///{self.path}/catalogue.sqlite")
+        catalogue = open_catalogue(self.url)
         with catalogue.read() as connection:
             found = list_runs(connection, get_member(connection, "a"), limit=10_000)
         catalogue.close()
@@ -91,7 +90,7 @@ class Home:
         assert {run.outcome for run in runs} <= {"incomplete", "complete", "nothing-new"}
         assert [run.id for run in runs if run.outcome == "incomplete" and "was stopped" not in (run.error or "")] == []
         assert all(run.finished_at is not None for run in runs)
-        catalogue = open_catalogue(f"sqlite:///{self.path}/catalogue.sqlite")
+        catalogue = open_catalogue(self.url)
         archive = open_archive((self.path / "archive").as_uri())
         with catalogue.read() as connection:
             rows = connection.execute(select(pages)).all()
@@ -171,11 +170,13 @@ def harvests() -> Iterator[Harvests]:
 
 
 @pytest.fixture
-def scene(provider: FakeProvider, tmp_path: Path, migrated: Path, harvests: Harvests) -> Iterator[Scene]:
+def scene(
+    provider: FakeProvider, tmp_path: Path, new_catalogue: Callable[[], str], harvests: Harvests
+) -> Iterator[Scene]:
     repository = FakeRepository(page_size=PAGE_SIZE)
     repository.prefixes = PREFIXES
     url = provider.serve(repository, f"/{tmp_path.name}")
-    killed, quiet = (Home(tmp_path / name, url, migrated, harvests) for name in ("killed", "quiet"))
+    killed, quiet = (Home(tmp_path / name, url, new_catalogue(), harvests) for name in ("killed", "quiet"))
     made = Scene(repository, killed, quiet)
     yield made
     made.killed.check_runs_and_archive()
@@ -238,7 +239,7 @@ def kill_at_request(scene: Scene, number: int, after: float | None) -> bool:
                 timers[-1].join()
 
     scene.repository.on_request = kill_at
-    pids.append(scene.killed.harvests.start(scene.killed.path, None))
+    pids.append(scene.killed.harvests.start(scene.killed.path, scene.killed.url, None))
     started.set()
     ended = scene.killed.end()
     for timer in timers:
@@ -251,7 +252,8 @@ def kill_at_request(scene: Scene, number: int, after: float | None) -> bool:
 def test_the_command_itself_killed_at_random_moments(scene: Scene, tmp_path: Path) -> None:
     """The real program, in a session of its own; its last run tells the truth about itself."""
     chance = random.Random(3)
-    environment = os.environ | {"LUMBUNG_HOME": str(scene.killed.path), "LUMBUNG_MAX_WAIT": "0.001"}
+    kept = {"LUMBUNG_HOME": str(scene.killed.path), "LUMBUNG_CATALOGUE": scene.killed.url}
+    environment = os.environ | kept | {"LUMBUNG_MAX_WAIT": "0.001"}
     command = [str(Path(sys.executable).with_name("lumbung")), "harvest", "--json"]
     asked = threading.Event()
     scene.repository.on_request = lambda _request: asked.set()

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -245,12 +244,12 @@ def claim_many(url: str, start: object, found: object) -> None:
         start.wait()  # type: ignore[attr-defined]  # nobody dies before all have claimed
 
 
-def test_processes_that_claim_at_once_get_different_hosts(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_processes_that_claim_at_once_get_different_hosts(catalogue: Catalogue, catalogue_url: str) -> None:
     for number in range(60):
         add(catalogue, f"m{number}", host=f"h{number % 40}")
     context = multiprocessing.get_context("fork")
     start, found = context.Barrier(3), context.Queue()
-    arguments = (f"sqlite:///{tmp_path / 'catalogue.sqlite'}", start, found)
+    arguments = (catalogue_url, start, found)
     workers = [context.Process(target=claim_many, args=arguments) for _ in range(3)]
     for worker in workers:
         worker.start()

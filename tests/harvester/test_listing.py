@@ -53,14 +53,14 @@ def harvests() -> Iterator[Harvests]:
 
 
 @pytest.fixture
-def home(network: Network, repository: WildRepository, tmp_path: Path) -> Path:
-    """The same catalogue, for processes."""
-    return tmp_path
+def home(network: Network, repository: WildRepository, tmp_path: Path, catalogue_url: str) -> tuple[Path, str]:
+    """A folder, and the same catalogue, for processes."""
+    return tmp_path, catalogue_url
 
 
-def kill(harvests: Harvests, home: Path, plant: Plant) -> None:
-    harvests.start(home, plant)
-    assert harvests.wait() == -signal.SIGKILL, (home / "output").read_text()
+def kill(harvests: Harvests, home: tuple[Path, str], plant: Plant) -> None:
+    harvests.start(*home, plant)
+    assert harvests.wait() == -signal.SIGKILL, (home[0] / "output").read_text()
 
 
 def expire(repository: WildRepository) -> None:
@@ -71,7 +71,7 @@ def expire(repository: WildRepository) -> None:
 
 
 def test_a_killed_list_whose_token_has_expired_goes_on_behind_the_newest_datestamp(
-    network: Network, repository: WildRepository, harvests: Harvests, home: Path
+    network: Network, repository: WildRepository, harvests: Harvests, home: tuple[Path, str]
 ) -> None:
     kill(harvests, home, Plant("commit_page", 12))
     expire(repository)
@@ -139,7 +139,9 @@ def test_tokens_that_die_after_some_pages_never_cost_the_whole_list(
 # Windows.
 
 
-def test_windows_outlive_a_kill(network: Network, repository: WildRepository, harvests: Harvests, home: Path) -> None:
+def test_windows_outlive_a_kill(
+    network: Network, repository: WildRepository, harvests: Harvests, home: tuple[Path, str]
+) -> None:
     repository.state_size = False
     repository.always(lambda request: request.resumes, EXPIRED)
     kill(harvests, home, Plant("commit_page", 30))
@@ -161,7 +163,7 @@ def test_windows_outlive_a_kill(network: Network, repository: WildRepository, ha
 @pytest.mark.parametrize("step", ["start_window", "commit_page", "COMMIT"])
 @pytest.mark.parametrize("before", [True, False])
 def test_whatever_step_of_a_list_in_windows_is_killed_nothing_is_lost(
-    step: str, before: bool, network: Network, repository: WildRepository, harvests: Harvests, home: Path
+    step: str, before: bool, network: Network, repository: WildRepository, harvests: Harvests, home: tuple[Path, str]
 ) -> None:
     repository.records = {record.identifier: record for record in daily(30)}
     repository.always(lambda request: request.resumes, EXPIRED)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.errors import ConfigError
-from harvester.schedule import DAY, Schedule, spread_of
+from harvester.schedule import DAY, HOUR, Schedule, spread_of
 
 JAKARTA, BERLIN = "Asia/Jakarta", "Europe/Berlin"
 
@@ -133,6 +133,13 @@ def test_a_wish_that_cannot_be_met_is_refused_with_an_example(wish: dict[str, st
     (name,) = wish
     with pytest.raises(ConfigError, match=f"the {name.replace('timezone', 'time zone')} .* must be .* such as"):
         Schedule(**wish)
+
+
+def test_a_server_that_wants_rest_has_it_whatever_the_rule_and_then_the_window_counts() -> None:
+    after = at("2026-03-02 01:00")
+    assert Schedule("30m").next_run(after, failures=1, rest=2 * HOUR) == after + 2 * HOUR
+    assert Schedule("30m").next_run(after, failures=9, rest=60) == after + 30 * 60
+    assert local(Schedule("1d", "23:00-04:00").next_run(after, failures=1, rest=4 * HOUR)) == "2026-03-02 23:00+07:00"
 
 
 RULES = ("5m", "6h", "1d", "7d", "30d", "0 3 * * *", "*/10 * * * *", "15 1 * * 0", "0 2 29 3 *")

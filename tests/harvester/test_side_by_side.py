@@ -52,9 +52,11 @@ def seen() -> list[Progress]:
 
 
 @pytest.fixture
-def context(catalogue: Catalogue, archive: Archive, tmp_path: Path, seen: list[Progress]) -> HarvestContext:
-    url = f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
-    settings = load_settings(home=tmp_path, catalogue=url, archive=(tmp_path / "archive").as_uri(), max_wait=0.001)
+def context(
+    catalogue: Catalogue, catalogue_url: str, archive: Archive, tmp_path: Path, seen: list[Progress]
+) -> HarvestContext:
+    kept = {"catalogue": catalogue_url, "archive": (tmp_path / "archive").as_uri()}
+    settings = load_settings(home=tmp_path, **kept, max_wait=0.001)
     return HarvestContext(settings, catalogue, archive, report=seen.append)
 
 
@@ -127,7 +129,11 @@ def test_the_death_of_one_process_is_told_and_the_next_harvest_makes_it_good(
 def test_a_killed_command_leaves_no_process_that_writes_on(
     context: HarvestContext, repositories: dict[str, FakeRepository], tmp_path: Path
 ) -> None:
-    environment = os.environ | {"LUMBUNG_HOME": str(tmp_path), "LUMBUNG_MAX_WAIT": "0.001"}
+    environment = os.environ | {
+        "LUMBUNG_HOME": str(tmp_path),
+        "LUMBUNG_CATALOGUE": context.settings.catalogue_url,
+        "LUMBUNG_MAX_WAIT": "0.001",
+    }
     command = [str(Path(sys.executable).with_name("lumbung")), "harvest", "--json"]
     reached, released = threading.Barrier(HOSTS + 1), threading.Event()
 

@@ -16,10 +16,10 @@ from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault, Requ
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from harvester.archive import Archive
+from harvester.archive import Archive, page_key
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.care import Care
-from harvester.catalogue.harvests import Run, get_status, list_runs
+from harvester.catalogue.harvests import SUCCESSES, Run, get_status, list_runs
 from harvester.catalogue.leases import claim_host, release
 from harvester.catalogue.members import Member, add_member, ask_for_run, get_member, import_members, list_members
 from harvester.catalogue.records import iter_records
@@ -42,12 +42,12 @@ def jakarta(text: str) -> int:
 class Network:
     """Members on three hosts, a clock that is set by hand, and workers in this process."""
 
-    def __init__(self, folder: Path, archive: Archive, stack: ExitStack) -> None:
+    def __init__(self, url: str, folder: Path, archive: Archive, stack: ExitStack) -> None:
         self.clock = jakarta("2026-03-01 12:00")
-        self.catalogue: Catalogue = open_catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}", lambda: self.clock)
+        self.catalogue: Catalogue = open_catalogue(url, lambda: self.clock)
         stack.callback(self.catalogue.close)
         self.providers = [stack.enter_context(FakeProvider(host)) for host in HOSTS]
-        self.settings = load_settings(home=folder, max_wait=0.001, stall_minutes=60)
+        self.settings = load_settings(home=folder, catalogue=url, max_wait=0.001, stall_minutes=60)
         self.context = HarvestContext(self.settings, self.catalogue, archive)
 
     def add(self, slug: str, host: int = 0, care: Care | None = None, records: int = 12) -> FakeRepository:
@@ -76,10 +76,9 @@ class Network:
 
 
 @pytest.fixture
-def network(tmp_path: Path, migrated: Path, archive: Archive) -> Iterator[Network]:
-    (tmp_path / "catalogue.sqlite").write_bytes(migrated.read_bytes())
+def network(tmp_path: Path, catalogue_url: str, archive: Archive) -> Iterator[Network]:
     with ExitStack() as stack:
-        yield Network(tmp_path, archive, stack)
+        yield Network(catalogue_url, tmp_path, archive, stack)
 
 
 def test_who_is_due_is_harvested_and_is_due_again_as_its_rule_says(network: Network) -> None:
@@ -118,6 +117,29 @@ def test_one_that_fails_stops_nobody_and_is_tried_again_soon_and_then_later(netw
     assert len(well.requests) == 4
 
 
+@pytest.mark.parametrize(("asked", "rest"), [("7200", 7200), ("999999", DAY)])
+@pytest.mark.parametrize("verb", ["Identify", "ListIdentifiers"])
+def test_a_server_that_asks_for_a_long_pause_is_left_alone_for_so_long_and_a_day_at_most(
+    verb: str, asked: str, rest: int, network: Network
+) -> None:
+    """ListIdentifiers is asked for by the reconciliation after a harvest that went well."""
+    repository = network.add("a", 0, Care(rule="30m"))
+    network.work()
+    with network.catalogue.write() as connection:
+        connection.execute(update(members).values(next_reconcile=network.clock))
+    network.clock += DAY
+    repository.fail(verb, Fault(status=503, body=b"", headers={"Retry-After": asked}))
+    network.work()
+    asked_for = len(repository.requests)
+    assert network.due("a") == (network.clock + rest, int(verb == "Identify"))
+    network.clock += rest - 1
+    network.work()
+    assert len(repository.requests) == asked_for
+    network.clock += 1
+    network.work()
+    assert network.runs("a")[-1].outcome in SUCCESSES
+
+
 def test_a_complete_harvest_is_followed_by_the_reconciliation_that_is_due(network: Network) -> None:
     repository, broken = network.add("a"), network.add("broken", 1)
     network.work()
@@ -141,7 +163,8 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
         assert (repository.requests, network.runs("a")) == ([], [])
         opens = network.due("a")[0] or 0
         assert jakarta("2026-03-01 23:00") <= opens < jakarta("2026-03-02 00:00")
-        network.clock = opens
+        # Shortly before the end: a jump across the night would outlive the turn's lease, and look like a standstill.
+        network.clock = jakarta("2026-03-02 03:59:30")
 
         def close(request: Request) -> None:
             if request.number == 3:
@@ -156,6 +179,8 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
     assert (run.outcome, run.records) in {("incomplete", 5), ("incomplete", 10)}  # it is asked ahead of what is stored
     assert run.error is not None
     assert run.error.startswith("its window 23:00-04:00 has closed; goes on at 2026-03-02T1")
+    (ended,) = [log for log in logs if log["event"] == "harvest ends"]
+    assert ended["error"] == "its window 23:00-04:00 has closed; the next harvest goes on from here"
     again, failures = network.due("a")
     assert again == night.schedule.open_from(network.clock, spread_of("a"))
     assert failures == 0
@@ -169,7 +194,7 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
 def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_nor_heard(network: Network) -> None:
     network.context = replace(network.context, settings=network.settings.model_copy(update={"stall_minutes": 0.01}))
     stuck, behind = network.add("stuck"), network.add("behind")
-    held, released, woken = threading.Event(), threading.Event(), threading.Event()
+    held, given, released, woken = (threading.Event() for _ in range(4))
 
     def hold(request: Request) -> None:
         if request.number == 3:
@@ -180,12 +205,13 @@ def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_
     def go_on(_request: Request) -> None:
         """The host is asked again: the first one's turn was given away."""
         assert held.is_set()
+        given.set()
 
     stuck.on_request, behind.on_request = hold, go_on
 
     def let_time_pass() -> None:
         held.wait(60)
-        while not released.wait(0.05):
+        while not given.wait(0.05):
             network.clock += 1
 
     timer = threading.Thread(target=let_time_pass)
@@ -253,6 +279,7 @@ def test_a_member_that_is_paused_meanwhile_ends_at_the_page(network: Network) ->
         network.work()
     (run,) = network.runs("a")
     assert (run.outcome, run.records, len(repository.requests)) == ("incomplete", 10, 3)
+    assert run.error == "the member was paused; the next harvest goes on from here"
     assert network.free()
 
 
@@ -313,6 +340,49 @@ def test_jobs_are_done_after_harvests_and_one_that_fails_is_kept_and_stops_nobod
     network.clock += 60
     network.work(jobs=[Job("mail", 600, fail), Job("index", 60, index)])
     assert done[2:] == ["index of 12"]
+
+
+def test_while_the_archive_is_away_nobody_is_asked_and_then_all_goes_on(network: Network, tmp_path: Path) -> None:
+    slugs = "abcde"
+    asked = [network.add(slug, number % 2) for number, slug in enumerate(slugs)]
+    root, gone = tmp_path / "archive", tmp_path / "gone"
+    asked[0].on_request = lambda request: root.rename(gone) if request.number == 3 else None
+    with capture_logs() as logs:
+        working = threading.Thread(target=work, args=(network.context,))
+        working.start()
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 1)
+        before = sum(len(repository.requests) for repository in asked)
+        assert before <= 3 + 4 * 3, "at most two hosts with a member or two"
+        assert network.free()
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 3)
+        assert sum(len(repository.requests) for repository in asked) == before
+        assert [network.due(slug)[1] for slug in slugs] == [0] * 5, "no failure of theirs"
+        gone.rename(root)
+        wait_for(lambda: all([run.outcome for run in network.runs(slug)][-1:] == ["complete"] for slug in slugs))
+        network.context.stop.set()
+        working.join(10)
+    assert not working.is_alive()
+    assert len(list(iter_records(network.catalogue))) == 5 * 12
+    assert [run.outcome for run in network.runs("a")] == ["incomplete", "complete"]
+
+
+def test_what_the_archive_refuses_while_it_is_there_is_tried_again_after_a_pause(
+    network: Network, tmp_path: Path
+) -> None:
+    repository = network.add("a")
+    other = network.context.archive
+    other.put(page_key("a", 1, 2), b"other bytes")
+    network.work()
+    moment, failures = network.due("a")
+    assert (failures, len(repository.requests)) == (1, 2)
+    assert (moment or 0) - network.clock >= 900
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
 
 
 def test_a_host_that_another_process_asks_is_waited_for(network: Network) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 from filling import Values, fill
@@ -15,9 +14,9 @@ Harvest = Callable[[str, Iterable[tuple[str, Values | None]]], None]
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+def catalogue(catalogue_url: str) -> Iterator[Catalogue]:
     """An empty catalogue."""
-    opened = open_catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    opened = open_catalogue(catalogue_url)
     yield opened
     opened.close()
 

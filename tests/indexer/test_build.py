@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 
@@ -158,7 +158,7 @@ def test_a_key_of_more_than_fifty_records_joins_nothing_until_it_is_rarer(
     assert len(works(catalogue)) == engine.count() == 1
 
 
-def test_the_works_do_not_depend_on_the_order_of_arrival(tmp_path: Path) -> None:
+def test_the_works_do_not_depend_on_the_order_of_arrival(tmp_path: Path, new_catalogue: Callable[[], str]) -> None:
     arrivals: dict[str, Values] = {
         "a": AIR,
         "b": AIR | {"title": [f"{TITLE}: studi kasus Demak"], "identifier": ["10.5555/x.1"]},
@@ -167,7 +167,7 @@ def test_the_works_do_not_depend_on_the_order_of_arrival(tmp_path: Path) -> None
     }
     outcomes = []
     for turn, order in enumerate(list(permutations(arrivals))[::3]):
-        catalogue = open_catalogue(f"sqlite:///{tmp_path / str(turn)}")
+        catalogue = open_catalogue(new_catalogue())
         engine = EmbeddedEngine(tmp_path / f"index{turn}")
         for slug in order:
             fill(catalogue, slug, [("1", arrivals[slug])])
@@ -210,7 +210,7 @@ from harvester.catalogue import open_catalogue
 from indexer.build import advance
 from indexer.engine.embedded import EmbeddedEngine
 
-place, left = Path(sys.argv[1]), int(sys.argv[2])
+place, left, url = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
 def count(frame, event, argument):
     global left
@@ -219,7 +219,7 @@ def count(frame, event, argument):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-catalogue = open_catalogue(f"sqlite:///{place / 'catalogue.sqlite'}")
+catalogue = open_catalogue(url)
 engine = EmbeddedEngine(place / "index")
 sys.setprofile(count)
 advance(catalogue, engine)
@@ -227,7 +227,7 @@ advance(catalogue, engine)
 
 
 def test_a_build_killed_at_any_call_goes_on_and_ends_right(
-    tmp_path: Path, catalogue: Catalogue, engine: EmbeddedEngine
+    tmp_path: Path, catalogue: Catalogue, catalogue_url: str, engine: EmbeddedEngine
 ) -> None:
     titled = [
         (str(number), AIR | {"title": [f"{TITLE}, stasiun {number}"], "language": ["id"]}) for number in range(30)
@@ -236,7 +236,7 @@ def test_a_build_killed_at_any_call_goes_on_and_ends_right(
     fill(catalogue, "b", titled[:20])
     kills, calls = 0, 150
     while True:
-        child = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path), str(calls)], check=False)
+        child = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path), str(calls), catalogue_url], check=False)
         if child.returncode == 0:
             break
         assert child.returncode == -signal.SIGKILL
@@ -271,10 +271,12 @@ def test_the_fullest_record_is_shown_and_completed_without_near_doubles(catalogu
     assert len(document.abstracts) == 1
 
 
-def test_the_commands_index_rebuild_and_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_index_rebuild_and_list(
+    tmp_path: Path, catalogue: Catalogue, catalogue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LUMBUNG_HOME", str(tmp_path))
+    monkeypatch.setenv("LUMBUNG_CATALOGUE", catalogue_url)
     monkeypatch.chdir(tmp_path)
-    catalogue = open_catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
     fill(catalogue, "a", [("1", AIR | {"type": ["Skripsi"], "language": ["id"]}), ("2", {"title": ["Kota"]})])
     fill(catalogue, "b", [("1", CAPITALS)])
     fill(catalogue, "a", [("2", None)])
@@ -312,4 +314,3 @@ def test_the_commands_index_rebuild_and_list(tmp_path: Path, monkeypatch: pytest
     with catalogue.write() as connection:
         mark_removed(connection, get_member(connection, "b"), 9)
     assert run.invoke(records, ["b"]).output.splitlines() == table
-    catalogue.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import ssl
 import subprocess
@@ -52,23 +51,14 @@ class Clock:
         return self.seconds
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a fresh catalogue, to be copied: migrating takes longer than these tests."""
-    path = tmp_path_factory.mktemp("migrated") / "catalogue.sqlite"
-    open_catalogue(f"sqlite:///{path}").close()
-    return path
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path, clock: Clock, migrated: Path) -> Iterator[Catalogue]:
-    shutil.copy(migrated, tmp_path)
-    opened = open_catalogue(f"sqlite:///{tmp_path / 'catalogue.sqlite'}", clock)
+def catalogue(catalogue_url: str, clock: Clock) -> Iterator[Catalogue]:
+    opened = open_catalogue(catalogue_url, clock)
     yield opened
     opened.close()
 
@@ -191,6 +181,18 @@ def test_a_body_is_never_read(context: HarvestContext, site: Site, put: Put) -> 
     site.pages["/1"] = Says(200, head=405, headers={"Content-Length": "60"})
     put("a", site.url("/1"))
     assert check(context) == ["alive"]
+
+
+@pytest.mark.parametrize("path", ["/robots.txt", "/1"])
+def test_the_body_of_a_redirect_is_not_waited_for(
+    path: str, context: HarvestContext, site: Site, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "SKIP_SECONDS", 0.3)
+    site.pages |= {"/1": Says(), "/2": Says(), path: Says(302, 405, {"Location": "/2"}, drips=True)}
+    put("a", site.url("/1"))
+    began = time.monotonic()
+    assert check(context) == ["alive"]
+    assert time.monotonic() - began < 5
 
 
 def test_a_closed_port_an_unknown_name_and_a_bad_certificate_are_told_apart(
@@ -416,9 +418,15 @@ def test_the_daily_report_counts_what_lives_what_is_dead_and_what_turned_since_t
 
 
 def test_the_command_checks_what_is_due_and_tells_it(
-    catalogue: Catalogue, site: Site, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalogue: Catalogue,
+    catalogue_url: str,
+    site: Site,
+    put: Put,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LUMBUNG_HOME", str(tmp_path))
+    monkeypatch.setenv("LUMBUNG_CATALOGUE", catalogue_url)
     monkeypatch.setenv("LUMBUNG_ALLOW_PRIVATE", "1")
     monkeypatch.setattr(LinkChecker.__init__, "__defaults__", (QUICK,))
     site.pages["/1"] = Says()

@@ -93,7 +93,10 @@ def find_java() -> Path:
         found = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.is_file() else None
         if found and int(found[1]) >= 21:
             return home
-    raise MissingError("Elasticsearch needs a JDK, version 21 or newer: install one, or name it by ES_JAVA_HOME")
+    raise MissingError(
+        "Elasticsearch needs a JDK, version 21 or newer, which Debian 12 has not: unpack one below /usr/lib/jvm "
+        "(Temurin, adoptium.net), or name it by ES_JAVA_HOME"
+    )
 
 
 def unpacked_server(*, fetch: bool) -> Path:
@@ -285,4 +288,7 @@ def _wait_until_open(port: int, process: subprocess.Popen[bytes], output: Path, 
 
 
 if __name__ == "__main__":
-    print(find_java(), unpacked_server(fetch=True), file=sys.stderr)  # noqa: T201 - a program's answer
+    try:
+        print(find_java(), unpacked_server(fetch=True), file=sys.stderr)  # noqa: T201 - a program's answer
+    except MissingError as error:
+        sys.exit(str(error))

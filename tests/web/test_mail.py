@@ -274,11 +274,24 @@ def test_a_stop_ends_between_two_mails(desk: Desk) -> None:
     assert desk.told() == [None]
 
 
+def test_all_addresses_of_a_member_get_one_letter_and_one_that_is_refused_is_logged(desk: Desk) -> None:
+    desk.postbox.unknown = "b@x.example"
+    to = ["a@x.example", "b@x.example", "c@x.example"]
+    desk.run(desk.join("alfa", mail_to=", ".join([*to, to[0]])), "failed", "unreachable")
+    with capture_logs() as logs:
+        assert desk.send() == 1
+    assert desk.postbox.recipients == [["a@x.example", "c@x.example"]]
+    assert desk.postbox.letters[0]["To"] == ", ".join(to)
+    assert [log["refused"] for log in logs if log["log_level"] == "warning"] == [1]
+    assert desk.told() == [True]
+
+
 def test_names_and_addresses_add_no_header_and_no_recipient(desk: Desk) -> None:
     evil = "Alfa\r\nBcc: korban@x.example\r\n\r\nIsi lain"
     desk.run(desk.join("alfa", name=evil), "failed", "unreachable")
     desk.run(desk.join("beta", mail_to="beta@x.example\r\nBcc: korban@x.example"), "failed", "unreachable")
-    desk.run(desk.join("gama", mail_to="gama@x.example, korban@x.example"), "failed", "unreachable")
+    crowd = ",".join(f"korban{n}@x.example" for n in range(6))
+    desk.run(desk.join("gama", mail_to=crowd), "failed", "unreachable")
     assert desk.send() == 1
     assert desk.postbox.recipients == [["alfa@members.example"]]
     assert "Bcc" not in desk.postbox.letters[0]
