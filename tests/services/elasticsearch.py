@@ -1,7 +1,7 @@
 """A real Elasticsearch server for the tests, or the one that LUMBUNG_TEST_ELASTICSEARCH names.
 
-`python -m services.elasticsearch`, in the folder tests, fetches and unpacks the server beforehand, as `.ci/run` does. It is the
-distribution that Elasticsearch's own integration tests use, from Maven Central: the true server with few modules.
+`python -m services.elasticsearch`, in the folder tests, fetches and unpacks the server beforehand, as `.ci/run` does.
+It is the distribution of Elasticsearch's own integration tests, from Maven Central: the true server with few modules.
 """
 
 from __future__ import annotations
