@@ -14,6 +14,7 @@ _MEASUREMENTS = (
     "commit_postgresql",
     "elastic",
     "harvest",
+    "harvest_s3",
     "index",
     "manners",
     "parse",
