@@ -48,6 +48,12 @@ def soon(condition: Callable[[], bool], seconds: float = 40) -> None:
 
 
 @pytest.fixture
+def database() -> str:
+    """The index is what matters here, not the kind of catalogue."""
+    return "sqlite"
+
+
+@pytest.fixture
 def engine(elasticsearch_index: str) -> Iterator[ElasticEngine]:
     """An engine with no index, on the server that tests share."""
     with closing(ElasticEngine(parse_address(elasticsearch_index, replicas=0))) as opened:

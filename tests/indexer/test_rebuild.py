@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from filling import fill
 from harvester.catalogue import Catalogue
 from harvester.errors import EngineError
 from harvester.settings import Settings
+from indexer import build
 from indexer.build import BuildCounts, advance, forget_works, rebuild
 from indexer.cli import reindex
 from indexer.document import Document, Holder
@@ -25,6 +27,12 @@ from indexer.query import SearchRequest, Term
 
 TITLE = "Pengelolaan air tanah di kawasan pesisir utara Jawa"
 AIR = {"title": [TITLE], "creator": ["Santoso, Budi"], "date": ["2019"]}
+
+
+@pytest.fixture
+def database() -> str:
+    """The index is what matters here, not the kind of catalogue."""
+    return "sqlite"
 
 
 @pytest.fixture(params=["embedded", pytest.param("elasticsearch", marks=pytest.mark.service)])
@@ -68,6 +76,21 @@ def test_a_rebuilt_index_holds_the_same_and_what_came_meanwhile(
         assert {key: after[key] for key in before} == before
         assert len(after) == 3
         assert reader.search(SearchRequest(Term("desa"))).total == 1
+
+
+def test_what_comes_before_the_swap_is_no_reason_to_refuse_it(
+    catalogue: Catalogue, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(catalogue, "a", [("1", AIR)])
+    find_difference = build._find_difference
+
+    def harvested_first(*tiers: Any) -> str | None:
+        fill(catalogue, "b", [(str(number), {"title": [f"Kota {number}"]}) for number in range(30)])
+        return find_difference(*tiers)
+
+    monkeypatch.setattr(build, "_find_difference", harvested_first)
+    rebuild(catalogue, engine)
+    assert engine.count() == 31
 
 
 _KILLED = """
