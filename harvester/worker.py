@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import structlog
+from sqlalchemy import Connection
 
 from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import CatalogueError
+from harvester.errors import CatalogueError, CatalogueUnavailableError
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.side_by_side import HOSTS_AT_ONCE
@@ -107,6 +108,8 @@ class _Worker:
                 run = self._turns.harvest(turn, member, last=not to_reconcile)
                 if to_reconcile and run.outcome in SUCCESSES and not turn.stop.is_set():
                     self._turns.reconcile(turn, member)
+        except CatalogueUnavailableError as error:  # it is due as before
+            self._log.error("a harvest was left", member=member.slug, error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._log.error("a harvest died", member=member.slug, exc_info=error)
         finally:
@@ -129,12 +132,15 @@ class _Worker:
             error = str(died) or type(died).__name__
             self._log.error("a job failed", job=job.name, exc_info=died)
         try:
-            with self._catalogue.write(beside=True) as connection:
-                now = self._catalogue.now()
-                next_run = now + job.every_seconds
-                finish_job(connection, job.name, owner, now, next_run=next_run, error=error)
+            self._turns.insist(lambda connection: self._finish(connection, job, owner, error), beside=True)
+        except CatalogueError as refused:  # its lease runs out
+            self._log.error("the catalogue does not answer", job=job.name, error=str(refused))
         finally:
             self._ended.put(job)
+
+    def _finish(self, connection: Connection, job: Job, owner: str, error: str | None) -> None:
+        now = self._catalogue.now()
+        finish_job(connection, job.name, owner, now, next_run=now + job.every_seconds, error=error)
 
     def _wait(self) -> None:
         """Until something has ended, or for a while; a stuck thread whose turn others have now is not waited for."""
