@@ -9,6 +9,7 @@ from importlib import import_module
 from bench.figures import keep, say, section
 
 _MEASUREMENTS = (
+    "check",
     "commit",
     "commit_postgresql",
     "harvest",

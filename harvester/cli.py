@@ -97,7 +97,8 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
     from harvester.side_by_side import harvest_members
 
     settings = load_settings()
-    archive = open_archive(settings.archive_url)
+    archive = open_archive(settings.archive_url, settings.s3_endpoint)
+    archive.check()  # before anybody is asked for what could not be kept
     with opened_catalogue() as catalogue:
         with catalogue.read() as connection:
             chosen = (
@@ -126,8 +127,12 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per member and line.")
 def status(as_json: bool) -> None:
-    """Show each member's last attempt, last success, outcome, counts and next run."""
+    """Show each member's last attempt, last success, outcome, counts and next run.
+
+    Below stands what the last nightly check of the tiers found, and which of the worker's other jobs failed.
+    """
     from harvester.catalogue.harvests import list_statuses
+    from harvester.catalogue.jobs import list_jobs
 
     with opened_catalogue() as catalogue, catalogue.read() as connection:
         now, offset = catalogue.now(), 0
@@ -136,6 +141,9 @@ def status(as_json: bool) -> None:
                 told = status_json(each, now)
                 click.echo(json.dumps(told, ensure_ascii=False) if as_json else _status_line(each, told["next_run"]))
             offset += _AT_A_READ
+        for job in () if as_json else list_jobs(connection):
+            if job.error or job.name == "check":
+                click.echo(f"{job.name + ':':<24} {utc(job.last_run)}  {job.error or 'nothing differs'}")
     if not statuses and not offset and not as_json:
         click.echo("no members yet; `lumbung members add SLUG BASE_URL` adds one", err=True)
 

@@ -18,6 +18,7 @@ LumbungError
 ├── EngineError
 │   ├── QueryRejectedError       the engine cannot answer this query: the reader must change it
 │   ├── EngineUnavailableError   the index cannot be reached: 503, try again
+│   ├── EngineBusyError          another process writes the index now: try again when it has done
 │   └── SchemaChangedError       the index was built for another schema: rebuild it
 ├── MailError                the mail server did not take a letter: try it again later
 └── OaiError                 an answer of our own OAI-PMH endpoint, by its code
@@ -118,6 +119,10 @@ class QueryRejectedError(EngineError):
 
 class EngineUnavailableError(EngineError):
     """The index cannot be reached or does not exist yet; trying again later may help."""
+
+
+class EngineBusyError(EngineError):
+    """Another process is writing to the index; it can be written when that has ended."""
 
 
 class SchemaChangedError(EngineError):

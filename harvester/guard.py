@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from io import BufferedReader
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -14,7 +16,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
 from harvester.errors import UnreachableError
@@ -26,6 +28,9 @@ _DEAD = (IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv4Network("192.88
 
 _TRIED = 3  # addresses of one name
 _LONGEST_HEAD = 300.0  # seconds, where the request sets no timeout
+# A body that nobody needs is read so far, that its connection can be used again.
+SKIP_SECONDS = 2.0
+_SKIP_BYTES = 2**16
 # Of a head that no other follows, as one does after 1xx.
 _BEGINNINGS = tuple(f"HTTP/1.{minor} {kind}".encode() for minor in (0, 1) for kind in (2, 3, 4, 5))
 
@@ -52,11 +57,46 @@ def guarded_session(settings: Settings) -> requests.Session:
     The read timeout of a request counts for the whole head of its answer. A request may also raise
     `PrivateAddressError`.
     """
-    session = requests.Session()
+    session = BoundedSession()
     session.trust_env = False
     for scheme in ("http://", "https://"):
         session.mount(scheme, BoundedAdapter() if settings.allow_private else GuardedAdapter())
     return session
+
+
+class BoundedSession(requests.Session):
+    """Waits for no body of a redirect: requests reads each to its end, also where it is not to follow."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where the answer leads to, if it does; nothing of its body is left to be read."""
+        if resp.is_redirect and not resp.raw.closed:
+            _skip(resp)
+        return super().get_redirect_target(resp)
+
+
+def _skip(response: requests.Response) -> None:
+    left = _SKIP_BYTES
+    with suppress(HTTPError), hung_up_after(SKIP_SECONDS, response):
+        while left > 0 and (chunk := response.raw.read1(left, decode_content=False)):
+            left -= len(chunk)
+    response.close()
+
+
+@contextmanager
+def hung_up_after(seconds: float, response: requests.Response) -> Iterator[None]:
+    """Whoever reads the body here meets its end by then: one that drips never meets the timeout of a socket."""
+    clock = threading.Timer(max(seconds, 0.1), _hang_up, (response,))
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
+
+
+def _hang_up(response: requests.Response) -> None:
+    with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself meanwhile
+        response.raw.shutdown()
 
 
 class _Lines:

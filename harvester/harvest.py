@@ -21,6 +21,7 @@ from harvester.catalogue.harvests import (
 )
 from harvester.catalogue.lists import ListState, finish_pass, get_lists
 from harvester.catalogue.members import Member, describe_member
+from harvester.catalogue.reconciliations import set_next_reconciliation
 from harvester.datestamps import DAY, SECONDS, Granularity, parse_datestamp, parse_granularity
 from harvester.errors import (
     HarvestSupersededError,
@@ -109,6 +110,8 @@ class _MemberHarvest:
             reached = min((proof.reached for proof in proofs), default=None)
             set_window(connection, run.id, from_, None if errors else reached)
             run.write_notes(connection)
+            if run.is_doubtful:
+                set_next_reconciliation(connection, run.member, run.catalogue.now(), soon=True)
             for proof in proofs:
                 finish_pass(connection, run.id, proof.list_id, proof.watermark)
             ended = finish_harvest(

@@ -20,6 +20,7 @@ from harvester.catalogue.lists import (
     Window,
     count_stamped,
     get_list,
+    holds_records,
     start_pass,
     start_window,
 )
@@ -46,7 +47,7 @@ from harvester.oai.client import PageResponse
 from harvester.oai.page import Page
 from harvester.observations import leave_out_others, look_at_clock, look_at_dates
 from harvester.problems import code_of
-from harvester.run import MemberRun
+from harvester.run import MOST_CAUSES, MemberRun
 from harvester.shown import Shown
 
 # So many records of which none can be used say that something is wrong with the whole; a few are just bad ones.
@@ -78,7 +79,7 @@ class Proof:
 
     list_id: int
     reached: str
-    watermark: str
+    watermark: str | None
 
 
 class ListHarvest:
@@ -97,6 +98,7 @@ class ListHarvest:
         self._granularity = granularity
         self._earliest = earliest
         self._resumed = state.parts
+        self._is_resumed = bool(state.token or state.parts)
         self._usable = state.pass_received > 0
         self._done = False
         self._shown = Shown()
@@ -108,6 +110,10 @@ class ListHarvest:
         self._stale = False  # whether the token is an earlier run's, and nothing came of it yet
         self._new_form = ""  # why dates are asked for in another form, until that was of use
         self._idle = self._short = self._refused = 0
+        self._is_marked = True  # whether the present window came to an end that proves itself
+        self._whole: int | None = None  # records of the whole, where they were too few
+        self._is_sought = False  # whether more was looked for behind an end that nothing proves
+        self._cut = False  # whether its halves held more of them
         self._looped = False
         self._first: MemberError | None = None  # of the trouble that is being met
         self._given_up: set[Window] = set()
@@ -127,24 +133,33 @@ class ListHarvest:
                 self._check_stop()
                 if self._first and self._window in self._given_up:
                     self._fail(self._first)
-                try:
-                    self._walk()
-                    self._prove()
-                except ProtocolError as error:
-                    self._meet_error(error)
-                except TokenLoopError as error:
-                    self._meet_loop(error)
-                except (MalformedResponseError, UnreachableError) as error:
-                    self._meet_damage(error)
-                except RefusedError as error:
-                    self.run.record(error, self.state.id)
-                    raise
+                self._go_on()
         except (TokenLoopError, IncompleteListError) as error:
             if error.problem not in _GOES_ON:
                 self.run.fail(error)
                 self._begin()
             raise
         return self._conclude()
+
+    def _go_on(self) -> None:
+        """The present window is further, or its trouble was met."""
+        try:
+            self._walk()
+            self._prove()
+        except ProtocolError as error:
+            self._meet_error(error)
+        except TokenLoopError as error:
+            self._meet_loop(error)
+        except IncompleteListError as error:
+            # Who ignores dates gives the whole again, and nothing new in it.
+            if error.problem != "filters-ignored" or not self._is_sought or self._shown.further:
+                raise
+            self._done = True
+        except (MalformedResponseError, UnreachableError) as error:
+            self._meet_damage(error)
+        except RefusedError as error:
+            self.run.record(error, self.state.id)
+            raise
 
     def _check_stop(self) -> None:
         if self.run.stopped:
@@ -191,6 +206,7 @@ class ListHarvest:
             return
         with self.run.catalogue.write() as connection:
             start_pass(connection, self.run.id, self.state.id, from_)
+        self._is_resumed = False
         self._reload()
 
     def _start_window(self, parts: Parts | None, restarts: int | None = None) -> None:
@@ -209,6 +225,11 @@ class ListHarvest:
     def _conclude(self) -> Proof:
         started = parse_datestamp(self.state.pass_started or "")
         assert started is not None  # noqa: S101 - a list has a first page or an error, which both have a moment
+        if self._shown.moved and self._promised is None:
+            self.run.is_doubtful = True
+        if self.state.pass_from is None and not self._received:
+            # Of a server in trouble more often than of an empty one: everything is asked for the next time, too.
+            return Proof(self.state.id, format_datestamp(started), None)
         watermark = next_from(started, self._granularity)
         if self.run.quirk("clock"):
             watermark = max(watermark, _FIRST_DAY) - timedelta(days=1)
@@ -220,6 +241,7 @@ class ListHarvest:
         """What came of the present window is stored, and it has come to its end."""
         token = self.state.token
         self._stale = token is not None
+        self._is_marked = True
         self.run.client.prefix = self.state.prefix
         arguments = {"resumptionToken": token} if token else self._arguments()
         try:
@@ -230,6 +252,7 @@ class ListHarvest:
         except ProtocolError as error:
             if error.code != "noRecordsMatch":  # also the end of some lists: MLA Commons, Zenodo
                 raise
+            self._is_marked = not token and not self._rows
             self._take_nothing(error)
         if self.run.client.token_prefix:
             self.run.find("token-prefix", "yes", "a resumptionToken was refused until metadataPrefix stood beside it")
@@ -241,18 +264,21 @@ class ListHarvest:
         if reading.repairs:
             what = ", ".join(reading.repairs)
             run.find("repaired", what, response.answer.url)
-            run.note("repaired-xml", f"pages are not clean XML and were mended: {what}")
+            run.note("repaired-xml", f"pages are not clean XML and were mended: {what}", most=MOST_CAUSES)
         reached = self._reach(page)
-        winners, new = self._shown.take(page, self._window[1])
+        started = parse_datestamp(self.state.pass_started or "")
+        began = format_datestamp(max(started, _FIRST_DAY) - timedelta(days=1), DAY) if started else "~"
+        winners, new = self._shown.take(page, self._window[1], began)
+        self._is_marked = bool(page.next_token) or page.token is not None or (fresh and page.size > 0)
         if not reading.whole:
-            run.store(self.state, replace(winners, failed=()), kept, moves=False)
+            run.store(self.state, replace(winners, failed=()), kept, moves=False, resumed=self._is_resumed)
             self._idle = 0
             raise MalformedResponseError(
                 "the page is broken, and only some of its records are whole",
                 url=response.answer.url,
                 problem="broken-page",
             )
-        run.store(self.state, winners, kept, moves=True, new=new, reached=reached)
+        run.store(self.state, winners, kept, moves=True, new=new, reached=reached, resumed=self._is_resumed)
         self._move(page, kept, new, reached)
         if fresh:
             look_at_clock(run, page, kept)
@@ -299,41 +325,80 @@ class ListHarvest:
         return max([*stamps, self.state.reached or ""])[:40]
 
     def _prove(self) -> None:
-        """The window was had whole, or is halved.
+        """The window was had whole, or is halved, or goes on.
 
         Raises:
-            IncompleteListError: fewer records came than were promised, or none that can be used.
+            IncompleteListError: fewer records came than were promised.
         """
-        state, url = self.state, self.run.kept.url if self.run.kept else ""
+        state = self.state
         # Further pages may state the size of a list that grew, or of one whose filters their token has forgotten:
         # for them, records that came twice count, too.
         short = state.pass_received < (state.pass_size or 0) or self._rows < self._most
         if short and not self.run.quirk("size"):
-            self._short += 1
-            if self._is_one_moment or self._short > _MAX_SHORT or not self._split():
-                what = f"the list ended after {state.pass_received} of {max(state.pass_size or 0, self._most)} records"
-                raise IncompleteListError(what, url=url)
-        elif not self._usable and state.pass_received >= (1 if state.pass_from is None else TELLING):
-            raise IncompleteListError(f"none could be used of {state.pass_received} records", url=url)
-        else:
+            self._meet_shortness()
+        elif self._is_marked or (state.pass_size and not self.run.quirk("size")) or not self._seek_end():
             self._end_window()
+
+    def _meet_shortness(self) -> None:
+        """The list is halved; what its halves hold tells whether it was cut, and then they are halved, too."""
+        if self._whole is not None and not self._cut:
+            self._end_window()
+            return
+        trying = self._is_whole and not self._cut
+        if trying:
+            self._whole = self.state.pass_received
+        self._short += 1
+        if self._is_one_moment or self._short > _MAX_SHORT or not self._split(seen=trying):
+            self._end_short(self.state.pass_received, max(self.state.pass_size or 0, self._most))
+
+    def _end_short(self, received: int, size: int | None) -> NoReturn:
+        raise IncompleteListError(f"the list ended after {received} of {size} records", url=self._url)
+
+    @property
+    def _url(self) -> str:
+        return self.run.kept.url if self.run.kept else ""
+
+    def _seek_end(self) -> bool:
+        """More is asked for behind an end that nothing proves; False where the last time brought nothing new."""
+        self.run.note("short-list", f"nothing marks the end of a list, nor is its size told [{self._url}]")
+        if self._shown.further and not self._shown.is_full and (self._leap(sized=False) or self._split()):
+            self._is_sought = True
+            return True
+        return False
+
+    @property
+    def _received(self) -> int:
+        """The records of this pass so far."""
+        return self.state.pass_received + (self.state.parts.received if self.state.parts else 0)
 
     def _end_window(self) -> None:
         parts, state = self.state.parts, self.state
         self._short = self._idle = self._refused = 0
         if not self._given_up:
             self._first = None
+        received = self._received
         if parts and len(parts.left) > 1:
-            self._start_window(Parts(parts.left[1:], parts.size, parts.received + state.pass_received))
-        elif parts and not self.run.quirk("size") and parts.received + state.pass_received < (parts.size or 0):
-            if not self._leaps:
-                what = f"the parts of the list held {parts.received + state.pass_received} of {parts.size} records"
-                raise IncompleteListError(what, url=self.run.kept.url if self.run.kept else "")
-            # It was not in the order of its datestamps after all: what lay before cannot be known.
-            self._leaps = None
-            self._start_whole(state.restarts)
+            self._start_window(Parts(parts.left[1:], parts.size, received))
+        elif parts and not self.run.quirk("size") and received < (parts.size or 0):
+            if self._leaps:
+                # It was not in the order of its datestamps after all: what lay before cannot be known.
+                self._leaps = None
+                self._start_whole(state.restarts)
+            elif self._whole is not None and not self._cut and received > self._whole:
+                self._cut = True
+                self._start_whole(state.restarts)
+            else:
+                self._end_short(received, parts.size)
+        elif not self._usable and received >= (1 if state.pass_from is None else TELLING):
+            raise IncompleteListError(f"none could be used of {received} records", url=self._url)
+        elif not received and state.pass_from is None and not state.set_spec and self._is_had():
+            raise IncompleteListError("the list is empty, though its records were had before", url=self._url)
         else:
             self._done = True
+
+    def _is_had(self) -> bool:
+        with self.run.catalogue.read() as connection:
+            return holds_records(connection, self.run.member, self.state.prefix)
 
     def _start_whole(self, restarts: int) -> None:
         """The list begins again; what this run was promised is not forgotten."""
@@ -347,7 +412,7 @@ class ListHarvest:
         if error.code == "badArgument" and not self.state.token and self._change_form():
             return
         self.run.record(error, self.state.id)
-        if self._stale or (error.code == "badResumptionToken" and self._rows):
+        if self._stale or (self.state.token and self._rows):  # whatever word it has for a token that it forgot
             self._meet_refusal(error)
         else:
             self._give_up(error)
@@ -364,7 +429,7 @@ class ListHarvest:
                 self._start_window(self.state.parts, restarts)
             return
         self._refused += 1
-        if self._refused > _MAX_REFUSED or not self._split():
+        if self._refused > _MAX_REFUSED or not (self._split() or self._fetch_alone(_MANY)):
             what = f"the list cannot be had in one piece nor in parts: {error}"
             refused = IncompleteListError(what, problem="token-refused")
             if self._refused > _MAX_REFUSED:  # as where from and until are ignored
@@ -404,20 +469,26 @@ class ListHarvest:
             self._fail(self._first)
         if self._leap():
             return
-        most = _FEW if self._find_halves() else _MANY
-        listed = fetch_alone(run, self.state, self._arguments(), self._shown, most=most)
-        if listed is not None:
-            self.state = replace(self.state, token=None, pass_received=listed)
-            self._end_window()
-        elif not self._split(last=True):
+        if not self._fetch_alone(_FEW if self._find_halves() else _MANY) and not self._split(last=True):
             self._give_up(error)
 
-    def _leap(self) -> bool:
-        """The window begins anew behind what came already; False where no order or no size makes that safe."""
+    def _fetch_alone(self, most: int) -> bool:
+        """What is missing of the window was asked for one by one, and it has ended; False where that is no way."""
+        listed = fetch_alone(self.run, self.state, self._arguments(), self._shown, most=most)
+        if listed is None:
+            return False
+        self._usable = self._usable or self.run.totals.records > self.run.totals.failed
+        self.state = replace(self.state, token=None, pass_received=listed)
+        self._end_window()
+        return True
+
+    def _leap(self, *, sized: bool = True) -> bool:
+        """The window begins anew behind what came already; False where no order, or no size if one is wanted, makes
+        that safe."""
         parts, (from_, until) = self._parts, self._window
         reached = parse_datestamp(self.state.reached or "")
         start = format_datestamp(reached, self._granularity) if reached else ""
-        if self._leaps is None or parts.size is None or start <= (from_ or "") or start >= (until or "~"):
+        if self._leaps is None or (sized and parts.size is None) or start <= (from_ or "") or start >= (until or "~"):
             return False
         newest = (self.state.reached or "")[: len(start)]
         with self.run.catalogue.read() as connection:
@@ -431,8 +502,8 @@ class ListHarvest:
     def _is_one_moment(self) -> bool:
         return self._stamps is not None and self._stamps[0] == self._stamps[1]
 
-    def _find_halves(self) -> tuple[Window, Window] | None:
-        """The present window in two; None where it is as small as can be."""
+    def _find_halves(self, *, seen: bool = False) -> tuple[Window, Window] | None:
+        """The present window in two, or what was `seen` of it; None where that is as small as can be."""
         from_, until = self._window
         oldest, newest = (parse_datestamp(stamp) for stamp in self._stamps or ("", ""))
         earliest = self._earliest or _LONG_AGO
@@ -441,6 +512,8 @@ class ListHarvest:
         unit = timedelta(days=1) if self._granularity == DAY else timedelta(seconds=1)
         # Where all that came is of one moment, that may be all of the trouble: it is put apart.
         halfway = newest + unit if newest and self._is_one_moment else low + (high - low) / 2
+        if seen and oldest and newest:
+            halfway = oldest + (newest - oldest) / 2
         middle = format_datestamp(halfway, self._granularity)
         moment = parse_datestamp(middle)
         # From and until are never the same: some servers take until as the end that is left out.
@@ -448,9 +521,9 @@ class ListHarvest:
             return None
         return (from_, middle), (middle, until)  # the moment between them is in both, for the same reason
 
-    def _split(self, *, last: bool = False) -> bool:
+    def _split(self, *, last: bool = False, seen: bool = False) -> bool:
         """The window is halved, its halves `last` of all; False where it is as small as can be."""
-        halves, parts = self._find_halves(), self._parts
+        halves, parts = self._find_halves(seen=seen), self._parts
         if halves is None:
             return False
         rest = parts.left[1:]

@@ -2,7 +2,8 @@
 
 Whatever a repository says about its deletions, it is asked from time to time for everything that it lists. What is
 listed and was never harvested is fetched; what is listed as deleted is deleted. What is not listed any more, by lists
-that are all proved complete, is pending; missed again when its time has come, it goes. Spec: 2.5.1.
+that are all proved complete, is pending; missed again when its time has come, it goes. Spec: 2.5.1. A list whose end
+nothing marks is of use for what it shows, and proves nothing by what it does not.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class _Reconciliation:
         self.catalogue = run.catalogue
         self._errors: list[str] = []
         self._pages = self._listed = 0  # of lists: a record that is fetched counts as added
-        self._missing = self._unreadable = 0
+        self._missing = self._unproved = self._unreadable = 0
 
     def run_lists(self) -> Run:
         """The run, ended."""
@@ -76,7 +77,7 @@ class _Reconciliation:
             try:
                 with self.catalogue.read() as connection:
                     lists = get_lists(connection, self.run.id)
-                halted = self._judge(lists, self._prove_lists(lists))
+                halted = self._judge(lists, self._end_lists(lists))
             except MemberError as error:
                 self._fail(error)
             return self._finish(halted)
@@ -93,7 +94,7 @@ class _Reconciliation:
             if halted or self._unreadable:
                 outcome = "complete-with-failures"
             if self._errors:
-                outcome = "incomplete" if self._pages else "failed"
+                outcome = "incomplete" if self._pages or self._unproved else "failed"
             update_run(connection, run.id, records=self._listed)
             run.write_notes(connection)
             set_next_reconciliation(connection, run.member, now, soon=bool(self._errors))
@@ -114,7 +115,12 @@ class _Reconciliation:
 
     def _fail(self, error: MemberError, of_list: str = "") -> None:
         self._errors.append(of_list + str(error))
-        self.run.fail(error, answered=not isinstance(error, UnreachableError))
+        kept = self.run.kept
+        newest = kept is not None and error.url in {
+            "",
+            kept.url,
+        }  # where a list ended, others may have been asked since
+        self.run.fail(error, answered=newest and not isinstance(error, UnreachableError))
 
     def _check_stop(self) -> None:
         if self.run.stopped:
@@ -122,21 +128,21 @@ class _Reconciliation:
                 f"{self.run.context.why()}; the next reconciliation goes on from here", problem="stopped"
             )
 
-    def _prove_lists(self, lists: tuple[ListState, ...]) -> dict[int, Position]:
-        """How those lists ended that are proved complete."""
-        proved: dict[int, Position] = {}
+    def _end_lists(self, lists: tuple[ListState, ...]) -> dict[int, Position]:
+        """How those lists ended that came to their end."""
+        ended: dict[int, Position] = {}
         for state in lists:
             self._check_stop()
             try:
-                proved[state.id] = self._prove_list(state)
+                ended[state.id] = self._end_list(state)
             except (ProtocolError, IncompleteListError, MalformedResponseError, TokenLoopError) as error:
                 if error.problem == "stopped":
                     raise
-                self._fail(error, f"{state.prefix} {state.set_spec}".strip() + ": ")  # the others may be well
-        return proved
+                self._fail(error, _name(state))  # the others may be well
+        return ended
 
-    def _prove_list(self, state: ListState) -> Position:
-        """The whole list, proved complete. An empty one and a refused token are given a second try.
+    def _end_list(self, state: ListState) -> Position:
+        """The list, at its end. An empty one and a refused token are given a second try.
 
         Raises:
             MemberError: it is not complete; where going on is of use, its position is on record.
@@ -165,7 +171,7 @@ class _Reconciliation:
             return start_position(connection, self.run.id, self.run.member, state.id, self.catalogue.now())
 
     def _walk(self, state: ListState, position: Position) -> Position:
-        """Where the list ends, proved."""
+        """Where the list ends."""
         arguments = {"metadataPrefix": state.prefix}
         if state.set_spec:
             arguments["set"] = state.set_spec
@@ -190,6 +196,8 @@ class _Reconciliation:
 
     def _list(self, state: ListState, position: Position, page: Page) -> Position:
         run = self.run
+        if page.token and run.quirk("size"):
+            page = replace(page, token=replace(page.token, complete_list_size=None))
         position = commit_listing(self.catalogue, run.id, state.id, position, page, self._kept)
         self._pages += 1
         self._listed += page.size
@@ -202,29 +210,39 @@ class _Reconciliation:
         assert self.run.kept is not None  # noqa: S101 - each answer is kept before it is parsed
         return self.run.kept
 
-    def _judge(self, lists: tuple[ListState, ...], proved: dict[int, Position]) -> str | None:
-        """What the complete lists say has been done; why deletions are halted, where they are."""
+    def _judge(self, lists: tuple[ListState, ...], ended: dict[int, Position]) -> str | None:
+        """What the lists say has been done, as far as they prove it; why deletions are halted, where they are."""
         scopes = []
         for prefix in dict.fromkeys(state.prefix for state in lists):
             list_ids = tuple(state.id for state in lists if state.prefix == prefix)
-            if not proved.keys() >= set(list_ids):
+            if not ended.keys() >= set(list_ids):
                 continue
-            horizon = min(proved[list_id].horizon for list_id in list_ids)
+            horizon = min(ended[list_id].horizon for list_id in list_ids)
             scope = vanished.Scope(self.run.id, self.run.member, prefix, list_ids, horizon)
             self._fetch_overlooked(scope)
             while self._write(vanished.delete_listed, scope):
                 pass
+            if unmarked := [state for state in lists if state.id in list_ids and ended[state.id].unmarked]:
+                self._leave_unproved(scope, unmarked[0], ended[unmarked[0].id])
+                continue
             self._missing += self._write(vanished.settle, scope)
             scopes.append(scope)
         if not scopes:
             return None
-        empty = any(not proved[list_id].received for scope in scopes for list_id in scope.list_ids)
+        empty = any(not ended[list_id].received for scope in scopes for list_id in scope.list_ids)
         with self.catalogue.write() as connection:
             halted, may_go = vanished.judge_drop(connection, scopes, empty=empty)
         for scope in scopes if may_go else ():
             while self._write(vanished.delete_due, scope):
                 pass
         return halted
+
+    def _leave_unproved(self, scope: vanished.Scope, state: ListState, position: Position) -> None:
+        """The lists begin anew, and what they do not show is not missing: nothing marks the end of this one."""
+        if count := self._write(vanished.settle_unproved, scope):
+            self._unproved += count
+            what = f"nothing marks the end of the list; records that it does not show, not taken as missing: {count}"
+            self._fail(IncompleteListError(what, url=position.unmarked or ""), _name(state))
 
     def _write(self, step: Callable[[Connection, vanished.Scope, int], int], scope: vanished.Scope) -> int:
         with self.catalogue.write() as connection:
@@ -263,6 +281,11 @@ class _Reconciliation:
         else:
             self._unreadable += self.run.store(state, page, self._kept, moves=False).failed
         return self._unreadable <= _MAX_UNREADABLE
+
+
+def _name(state: ListState) -> str:
+    """What a sentence about the list begins with."""
+    return f"{state.prefix} {state.set_spec}".strip() + ": "
 
 
 def _whole(response: PageResponse[Fetched]) -> Page:

@@ -37,7 +37,8 @@ def reconcile(slugs: tuple[str, ...], as_json: bool) -> None:
     from harvester.turns import Turns
 
     settings = load_settings()
-    archive = open_archive(settings.archive_url)
+    archive = open_archive(settings.archive_url, settings.s3_endpoint)
+    archive.check()
     well = True
     with opened_catalogue() as catalogue, graceful_stop() as stop:
         with catalogue.read() as connection:

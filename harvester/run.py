@@ -20,9 +20,12 @@ from harvester.catalogue.quirks import Quirk, get_quirks, put_quirk
 from harvester.errors import MemberError
 from harvester.oai.client import Client
 from harvester.oai.page import Page
-from harvester.oai.transport import Answer, Transport
+from harvester.oai.transport import Answer, BrokenAnswerError, Transport
 from harvester.problems import code_of
 from harvester.settings import Settings
+
+# Problems of one kind that a run puts on record.
+MOST_CAUSES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class MemberRun:
         client: asks the member; each answer is in the archive before it is looked at.
         kept: where the newest answer is; None before the first.
         pages, totals: what was committed so far.
+        is_doubtful: whether a list moved so much while it was walked that a comparison should follow soon.
     """
 
     def __init__(self, context: HarvestContext, member: Member, run_id: int) -> None:
@@ -89,9 +93,11 @@ class MemberRun:
             self.log.warning("the certificate is not verified", until=insecure)
         self.kept: Fetched | None = None
         self.pages = 0
+        self.is_doubtful = False
         self.totals = Counts()
         self.trace = Trace()
         self._sequence = 0
+        self._broken: dict[str, Fetched] = {}  # by address, what came of answers that broke off
         self._noted: dict[tuple[str, str], None] = {}
 
     def __enter__(self) -> MemberRun:
@@ -126,9 +132,9 @@ class MemberRun:
             put_quirk(connection, self.member, quirk)
             self._quirks = get_quirks(connection, self.member)
 
-    def note(self, code: str, cause: str) -> None:
-        """The problem will be on record for the member's manager, once a run, when the run ends."""
-        if (code, cause) not in self._noted:
+    def note(self, code: str, cause: str, *, most: int = 1) -> None:
+        """The problem will be on record for the member's manager when the run ends, with at `most` so many causes."""
+        if (code, cause) not in self._noted and sum(each == code for each, _ in self._noted) < most:
             self._noted[code, cause] = None
             self.log.info("problem", code=code, cause=cause)
 
@@ -146,12 +152,14 @@ class MemberRun:
     def fail(self, error: MemberError, *, answered: bool = True) -> None:
         """The error is the run's newest, and a problem of its member; `answered`: it is about the newest answer."""
         about = self.kept if answered else None
+        if isinstance(error, BrokenAnswerError):
+            about = self._broken.get(error.url)
         self.trace = replace(
             self.trace,
             error_url=error.url or (self.kept.url if self.kept else None),
             error_key=about.archive_key if about else None,
         )
-        self.note(code_of(error), str(error))
+        self.note(code_of(error), str(error), most=MOST_CAUSES)
 
     def store(
         self,
@@ -162,8 +170,9 @@ class MemberRun:
         moves: bool,
         new: int | None = None,
         reached: str | None = None,
+        resumed: bool = False,
     ) -> Counts:
-        """The page is catalogued; with `moves`, the list's position is behind it, and `new` records further."""
+        """The page is catalogued, see `commit_page`."""
         counts = commit_page(
             self.catalogue,
             harvest_id=self.id,
@@ -175,6 +184,7 @@ class MemberRun:
             moves=moves,
             new=new,
             reached=reached,
+            resumed=resumed,
         )
         self.pages += 1
         self.totals = self.totals + counts
@@ -183,7 +193,7 @@ class MemberRun:
         return counts
 
     def _keep(self, answer: Answer) -> Fetched:
-        """The answer's bytes are in the archive, before anybody looks at them."""
+        """The answer's bytes are in the archive, before anybody looks at them; one that broke off is on record, too."""
         self._sequence += 1
         key = page_key(self.member.slug, self.id, self._sequence)
         put_page(self.context.archive, key, answer.body)
@@ -192,4 +202,9 @@ class MemberRun:
         if answer.redirected and not self.quirk("moved"):
             self.find("moved", answer.url.partition("?")[0], f"{self.member.base_url} leads to {answer.url}")
             self.note("redirected", f"{self.member.base_url} is redirected to {answer.url.partition('?')[0]}")
+        if self.transport.only_plain:
+            self.find("identity", "yes", self.transport.only_plain)
+        if answer.broken:
+            self._broken[answer.url] = self.kept
+            self.record(BrokenAnswerError(answer))
         return self.kept

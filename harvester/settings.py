@@ -37,7 +37,8 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the catalogue, postgresql://... say; default: SQLite in the home folder",
         repr=False,
     )
-    archive: str = Field("", description="URL of the archive, file:///...; default: in the home folder")
+    archive: str = Field("", description="file:///FOLDER or s3://BUCKET/PREFIX; default: in the home folder")
+    s3_endpoint: str = Field("", description="address of the S3 server; default: that of AWS")
     engine: str = Field("embedded:", description="search engine; `embedded:` keeps its index in the home folder")
     base_url: str = Field("http://127.0.0.1:8080", description="public URL of the site")
     admin_email: str = Field("", description="address of the network's operator; members see it in every request")
@@ -110,6 +111,19 @@ class Settings(BaseSettings):
         if not right:
             raise ValueError("must be a web address such as https://library.example")
         return value.rstrip("/")
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _s3_endpoint_is_an_address(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            right = parts.scheme in {"http", "https"} and parts.hostname and "@" not in value
+            right = right and (parts.port or True) and not parts.query
+        except ValueError:
+            right = False
+        if value and not right:
+            raise ValueError("must be an address such as https://s3.example:9000, with no key in it")
+        return value
 
     @field_validator("smtp")
     @classmethod

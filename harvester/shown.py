@@ -19,20 +19,30 @@ class Shown:
     def __init__(self) -> None:
         self._best: dict[int, tuple[str, bool, int]] = {}
         self._window = 0
+        self.moved = False  # whether a record was changed while its list was walked
+        self.further = 0  # records of this window that no other had shown
 
     def begin_window(self) -> None:
         """Whatever is shown from now on counts anew."""
         self._window += 1
+        self.further = 0
 
     def __contains__(self, header: Header) -> bool:
         """Whether this copy or a better one was shown."""
         best = self._best.get(hash(header.identifier))
         return best is not None and best >= (header.datestamp, not header.deleted, 0)
 
-    def take(self, page: Page, until: str | None) -> tuple[Page, int]:
+    @property
+    def is_full(self) -> bool:
+        """Whether further records cannot be told from known ones any more."""
+        return len(self._best) >= MAX_SHOWN
+
+    def take(self, page: Page, until: str | None, began: str = "~") -> tuple[Page, int]:
         """The page without copies that lose, and how many records it adds to its window.
 
-        A record counts once; one stamped `until` or later is counted by the window that begins there.
+        A record counts once, and so does one that comes again since it was changed after the walk `began`: it may have
+        pushed another one aside. Its live and its deleted copy are two. One stamped `until` or later is counted by the
+        window that begins there.
         """
         best, window, full = self._best, self._window, len(self._best) >= MAX_SHOWN
         winners = []
@@ -42,7 +52,10 @@ class Shown:
             key = hash(header.identifier)
             copy = (header.datestamp, not header.deleted, window)
             known = best.get(key)
-            if known != copy and (until is None or is_within(header, until)):
+            again = known is not None and known[2] == window and header.datestamp[: len(began)] >= began
+            self.moved = self.moved or (again and known != copy)
+            self.further += known is None
+            if known != copy and not again and (until is None or is_within(header, until)):
                 new += 1
             if known is not None and known > copy:
                 continue

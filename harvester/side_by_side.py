@@ -174,8 +174,12 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
         with sending:
             share.sender.send(event)
 
-    catalogue = open_catalogue(share.settings.catalogue_url)
-    context = HarvestContext(share.settings, catalogue, open_archive(share.settings.archive_url), share.stop, emit)
+    settings = share.settings
+    catalogue, archive = (
+        open_catalogue(settings.catalogue_url),
+        open_archive(settings.archive_url, settings.s3_endpoint),
+    )
+    context = HarvestContext(settings, catalogue, archive, share.stop, emit)
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
     with Turns(context) as turns:
         for _ in range(share.threads):
@@ -189,6 +193,8 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
                 continue
             left += 1
             if event.error:
-                structlog.get_logger("harvest").error("a harvest died", exc_info=event.error)
+                named = isinstance(event.error, LumbungError)  # and needs no traceback
+                told = {"error": str(event.error)} if named else {"exc_info": event.error}
+                structlog.get_logger("harvest").error("a harvest died", **told)
                 raise SystemExit(1)
     catalogue.close()

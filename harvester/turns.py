@@ -18,7 +18,7 @@ from harvester.catalogue.harvests import SUCCESSES, Run
 from harvester.catalogue.members import Member, find_due, get_present, set_next_run
 from harvester.catalogue.tables import harvests
 from harvester.datestamps import format_datestamp, from_epoch
-from harvester.errors import CatalogueError, CatalogueUnavailableError, HarvestSupersededError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError, HarvestSupersededError
 from harvester.harvest import harvest_member
 from harvester.owners import new_owner
 from harvester.reconcile import reconcile_member
@@ -171,7 +171,8 @@ class Turns:
         Where the catalogue is away for a while, this is a later run, which went on from where that left the member.
 
         Raises:
-            CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own.
+            CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own,
+                or stays due where the whole archive is away.
         """
         turn.member = member
         turn.was_due = self.insist(lambda connection: find_due(connection, member), beside=True)
@@ -182,7 +183,7 @@ class Turns:
         try:
             run = self._outlive(turn, member, harvest_once)
         except Exception as error:
-            self._end_open_run(turn, member, error, failed=True)
+            self._end_open_run(turn, member, error, failed=not self._is_outage(error))
             raise
 
         def settle(connection: Connection) -> Run:
@@ -275,6 +276,15 @@ class Turns:
                     leases.end_run(connection, member, run_id, "incomplete", str(error), now)
                 if failed:
                     leases.settle_failure(connection, member, now, turn.was_due)
+
+    def _is_outage(self, error: Exception) -> bool:
+        """Whether it is the whole archive's, so that the member has no part in it."""
+        if isinstance(error, ArchiveError):
+            try:
+                self._context.archive.check()
+            except ArchiveError:
+                return True
+        return False
 
     def _is_ours(self, connection: Connection, turn: Turn, now: int) -> bool:
         """Whoever has the turn now settles the member."""

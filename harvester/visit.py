@@ -172,7 +172,8 @@ class Visit:
                         wish = parse_retry_after(response.headers.get("Retry-After"))
                         rest = max(rest, min((HOUR if ends else 0) if wish is None else wish, DAY))
                     onward = self._session.get_redirect_target(response)
-                    answer = _Answer(status, urljoin(url, onward) if onward else "", self._read(response, most))
+                    body = b"" if onward else self._read(response, most)
+                    answer = _Answer(status, urljoin(url, onward) if onward else "", body)
             finally:
                 host.free_at = time.monotonic() + rest
                 with self._catalogue.write(beside=True) as connection:

@@ -18,9 +18,10 @@ from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import CatalogueError, CatalogueUnavailableError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
+from harvester.schedule import Schedule
 from harvester.side_by_side import HOSTS_AT_ONCE
 from harvester.turns import Turn, Turns
 
@@ -29,11 +30,19 @@ _LOOK_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something done for the whole network, so many seconds after it was done last. It may be killed and run again."""
+    """Something done for the whole network, so many seconds after it was done last, or by a rule such as a member's.
+
+    It may be killed and run again. What `run` returns is amiss, and kept with the job for the operator.
+    """
 
     name: str
     every_seconds: int
-    run: Callable[[HarvestContext], None]
+    run: Callable[[HarvestContext], str | None]
+    rule: str = ""
+
+    def next_run(self, now: int) -> int:
+        """When it is due, once done."""
+        return Schedule(self.rule).next_run(now) if self.rule else now + self.every_seconds
 
 
 def work(
@@ -67,6 +76,7 @@ class _Worker:
         self._ended: SimpleQueue[object] = SimpleQueue()
         self._harvests: set[Turn] = set()
         self._working = 0  # jobs
+        self._archive_away = threading.Event()
 
     def run(self, *, once: bool) -> None:
         threading.Thread(target=self._wake, daemon=True).start()
@@ -74,24 +84,26 @@ class _Worker:
         while True:
             stopped = self._context.stop.is_set()
             if not stopped:
-                self._look(self._claim)
+                looked = self._look(self._claim)
                 if not once:
                     self._look(self._start_jobs)
-                elif not self._harvests and jobs_left:
-                    self._look(self._start_jobs)
-                    jobs_left = False
+                elif looked and not self._harvests and jobs_left:
+                    jobs_left = not self._look(self._start_jobs)
             if not self._harvests and not self._working and (stopped or (once and not jobs_left)):
                 return
             self._wait()
 
-    def _look(self, at: Callable[[], None]) -> None:
+    def _look(self, at: Callable[[], None]) -> bool:
+        """Whether the catalogue is not away; else it is looked at again in a while."""
         try:
             at()
-        except CatalogueError as error:  # it is looked at again in a while
+        except CatalogueError as error:
             self._log.error("the catalogue does not answer", error=str(error))
+            return not isinstance(error, CatalogueUnavailableError)
+        return True
 
     def _claim(self) -> None:
-        while len(self._harvests) < self._at_once and not self._context.stop.is_set():
+        while len(self._harvests) < self._at_once and not (self._context.stop.is_set() or self._archive_away.is_set()):
             claimed = self._turns.claim_due()
             if claimed is None:
                 return
@@ -110,10 +122,27 @@ class _Worker:
                     self._turns.reconcile(turn, member)
         except CatalogueUnavailableError as error:  # it is due as before
             self._log.error("a harvest was left", member=member.slug, error=str(error))
+        except ArchiveError as error:
+            self._log.error("a harvest was ended", member=member.slug, error=str(error))
+            self._archive_away.set()
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._log.error("a harvest died", member=member.slug, exc_info=error)
         finally:
             self._ended.put(turn)
+        if self._archive_away.is_set():
+            self._wait_for_archive()
+
+    def _wait_for_archive(self) -> None:
+        """Until it answers again; nobody is asked meanwhile for what could not be kept."""
+        while not self._context.stop.is_set():
+            try:
+                self._context.archive.check()
+            except ArchiveError as error:
+                self._log.warning("waiting for the archive", error=str(error))
+                self._context.stop.wait(_LOOK_SECONDS)
+            else:
+                self._archive_away.clear()
+                return
 
     def _start_jobs(self) -> None:
         owner, now = new_owner(), self._catalogue.now()
@@ -127,7 +156,7 @@ class _Worker:
         error: str | None = None
         try:
             with self._turns.renewing(lambda connection, now: renew_job(connection, job.name, owner, now)):
-                job.run(self._context)
+                error = job.run(self._context)
         except Exception as died:  # noqa: BLE001 - as above; it is kept, logged, and tried again
             error = str(died) or type(died).__name__
             self._log.error("a job failed", job=job.name, exc_info=died)
@@ -140,7 +169,7 @@ class _Worker:
 
     def _finish(self, connection: Connection, job: Job, owner: str, error: str | None) -> None:
         now = self._catalogue.now()
-        finish_job(connection, job.name, owner, now, next_run=now + job.every_seconds, error=error)
+        finish_job(connection, job.name, owner, now, next_run=job.next_run(now), error=error)
 
     def _wait(self) -> None:
         """Until something has ended, or for a while; a stuck thread whose turn others have now is not waited for."""

@@ -196,7 +196,8 @@ class _Build:
             grouped = groupby(live, key=lambda record: record.work)
             found = [self._document_of(records, ids[work]) for work, records in grouped]
             documents = [document for document in found if document]
-            gone = [ids[work] for work in sorted(set(numbers).difference(record.work for record in live))]
+            left = sorted(set(numbers).difference(record.work for record in live))
+            gone = [ids[work] for work in left if work in ids]  # one of no record, as damage leaves, has no id
             self._await_written()
             self.last = changes[-1][0]
             self.written = beside.submit(self.engine.write, documents, gone, self.last)

@@ -116,7 +116,8 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
             checks.append(check)
             progress(len(checks), total)
 
-        context, checker = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop), LinkChecker()
+        archive = open_archive(settings.archive_url, settings.s3_endpoint)
+        context, checker = HarvestContext(settings, catalogue, archive, stop), LinkChecker()
         while checker.check_due(context, slugs, tell) and not stop.is_set():
             pass
     for counts in count_checks(checks):
@@ -148,6 +149,45 @@ def check_member(url: str, *, as_json: bool) -> None:
         for line in to_lines(report):
             click.echo(line)
     sys.exit(0 if report.usable else 1)
+
+
+@click.command("check")
+@click.option("--repair", is_flag=True, help="Mend what can be mended without asking a member.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per difference and line.")
+def check_tiers(*, repair: bool, as_json: bool) -> None:
+    """Compare archive, catalogue and index: counts, then keys, then contents; print what differs.
+
+    May run while members are harvested and indexed: what waits for the next `lumbung index` is no difference. The
+    worker does this every night, without mending. A repair may be killed and run again; it deletes nothing of the
+    archive, and its exit status, too, is 1 where anything differed: once more, and it is 0. Exit status: 0 nothing
+    differs, 1 something differs or a tier cannot be reached, 2 wrong settings.
+    """
+    from dataclasses import asdict
+
+    from harvester.archive import open_archive
+    from harvester.cli import opened_catalogue
+    from harvester.settings import load_settings
+    from indexer.build import rebuild
+    from indexer.engine.opening import open_empty_engine, open_engine
+    from indexer.tiers import HARMLESS, Summary, TierCheck
+
+    settings, summary = load_settings(), Summary()
+    archive = open_archive(settings.archive_url)
+    with opened_catalogue() as catalogue, closing(open_engine(settings)) as engine, _progress("checking") as progress:
+
+        def build_anew() -> None:
+            with closing(open_empty_engine(settings)) as beside:
+                rebuild(catalogue, engine, beside)
+
+        comparison = TierCheck(catalogue, archive, engine, rebuild=build_anew if repair else None, progress=progress)
+        for difference in comparison.iter_differences():
+            summary.add(difference)
+            if as_json:
+                told = asdict(difference) | {"harmless": difference.kind in HARMLESS}
+                click.echo(json.dumps(told, ensure_ascii=False))
+    for line in (str(comparison.counts), *summary.iter_lines(repaired=repair)):
+        click.echo(line, err=as_json)
+    sys.exit(1 if summary.differ else 0)
 
 
 def index_now() -> None:

@@ -133,16 +133,25 @@ def assign(connection: Connection, wanted: Mapping[int, tuple[str, ...]]) -> Non
     """
     former = works.get_match_keys(connection, wanted)
     works.replace_match_keys(connection, former, wanted)
-    places, joined = _join_anew(connection, wanted, former)
-    moved = {
-        place.number: joined.get(place.number, place.number)
-        for place in places
-        if place.work != joined.get(place.number, place.number)
-    }
+    places, moved = _find_moves(connection, wanted, former)
     works.set_works(connection, moved)
     touched = set(moved.values())
     touched.update(place.work for place in places if place.number in moved or place.number in wanted)
     works.touch_works(connection, touched)
+
+
+def find_moves(connection: Connection, wanted: Mapping[int, tuple[str, ...]]) -> dict[int, int]:
+    """The work of each record, among those linked with these, that stands in another; nothing is written."""
+    return _find_moves(connection, wanted, works.get_match_keys(connection, wanted))[1]
+
+
+def _find_moves(
+    connection: Connection, wanted: Mapping[int, tuple[str, ...]], former: Mapping[int, tuple[str, ...]]
+) -> tuple[Collection[works.Place], dict[int, int]]:
+    """Every linked record, and the works of those that do not stand in them."""
+    places, joined = _join_anew(connection, wanted, former)
+    wanted_works = ((place, joined.get(place.number, place.number)) for place in places)
+    return places, {place.number: work for place, work in wanted_works if place.work != work}
 
 
 def _join_anew(

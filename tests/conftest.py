@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from services.postgresql import catalogue_url, database, migrated, new_catalogue, postgresql
 
 __all__ = ["catalogue_url", "database", "migrated", "new_catalogue", "postgresql"]  # fixtures
+
+pytest_plugins = ["services.s3"]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -20,6 +23,13 @@ def shared_data() -> Path:
     if not _SHARED.is_dir():
         pytest.skip(f"the real material is not here: {_SHARED}")
     return _SHARED
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """Commands set up where logs go, and which: to the stderr of their own test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(wrapper=True)

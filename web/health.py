@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import Connection
 
+from harvester.catalogue.jobs import list_jobs
 from harvester.catalogue.overview import count_states, list_largest
 from harvester.errors import ArchiveError, LumbungError
 from web.tiers import Tiers, get_tiers
@@ -22,7 +23,7 @@ _MEASURED = 1000  # members by name: more would take seconds each time, here and
 # What the public reads of a tier that is down; the cause, which may name paths and commands, goes into the log.
 _DOWN = {
     "catalogue": "cannot be reached",
-    "archive": "its folder is not there",
+    "archive": "cannot be reached",
     "engine": "the index is being built or cannot be reached",
 }
 
@@ -51,6 +52,7 @@ def metrics() -> Response:
     if states["catalogue"] == "ok":
         with tiers.catalogue.read() as connection:
             _measure_members(registry, connection, tiers.catalogue.now())
+            _measure_jobs(registry, connection, tiers.catalogue.now())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -58,7 +60,7 @@ def check_tiers(tiers: Tiers) -> dict[str, str]:
     """`ok`, or what is wrong, for each tier."""
     checks: dict[str, Callable[[], object]] = {
         "catalogue": lambda: _check_catalogue(tiers),
-        "archive": lambda: _check_archive(tiers.settings.archive_url),
+        "archive": lambda: _check_archive(tiers),
         "engine": lambda: _check_engine(tiers),
     }
     states = {}
@@ -81,7 +83,11 @@ def _check_engine(tiers: Tiers) -> None:
     tiers.engine.count()
 
 
-def _check_archive(url: str) -> None:
+def _check_archive(tiers: Tiers) -> None:
+    url = tiers.settings.archive_url
+    if not url.startswith("file:"):
+        tiers.archive.check()
+        return
     folder = Path(unquote(urlsplit(url).path))
     # The folder is made by the first harvest: before it, the place where it will be must be there.
     if not folder.is_dir() and not folder.parent.is_dir():
@@ -100,3 +106,11 @@ def _measure_members(registry: CollectorRegistry, connection: Connection, now: i
         records.labels(line.slug, "deleted").set(line.deleted)
         if line.last_success and line.last_success.finished_at:
             age.labels(line.slug).set(now - line.last_success.finished_at)
+
+
+def _measure_jobs(registry: CollectorRegistry, connection: Connection, now: int) -> None:
+    amiss = Gauge("lumbung_job_failed", "1 where it failed, or the check found something", ["job"], registry=registry)
+    age = Gauge("lumbung_job_age_seconds", "Since the job was done", ["job"], registry=registry)
+    for job in list_jobs(connection):
+        amiss.labels(job.name).set(job.error is not None)
+        age.labels(job.name).set(now - job.last_run)

@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from harvester.archive import Archive, open_archive
 from harvester.catalogue.database import Catalogue, open_catalogue
 from harvester.settings import Settings
 from indexer.engine import Engine
@@ -17,12 +18,13 @@ _PATIENCE = 8.0  # seconds: readers would rather hear that the catalogue is away
 
 
 class Tiers:
-    """Catalogue and engine of one installation. Opening one that is down is tried again by the next request."""
+    """The tiers of one installation. One that cannot be opened is tried again by the next request."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
+        self._archive: Archive | None = None
         self._engine: Engine | None = None
 
     @property
@@ -32,6 +34,14 @@ class Tiers:
             if self._catalogue is None:
                 self._catalogue = open_catalogue(self.settings.catalogue_url, patience=_PATIENCE)
             return self._catalogue
+
+    @property
+    def archive(self) -> Archive:
+        """The archive. Raises `ArchiveError` where it cannot be opened."""
+        with self._lock:
+            if self._archive is None:
+                self._archive = open_archive(self.settings.archive_url, self.settings.s3_endpoint)
+            return self._archive
 
     @property
     def engine(self) -> Engine:

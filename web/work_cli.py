@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _JOB_SECONDS = 60
 _LINK_SECONDS = 300
 _REPORT_SECONDS = 86_400
+_CHECK_RULE = "30 1 * * *"  # every night
 
 
 @click.command()
@@ -26,7 +27,9 @@ _REPORT_SECONDS = 86_400
 @click.option("--once", is_flag=True, help="End when nobody is due any more.")
 @click.option("--quiet", is_flag=True, help="Log warnings only.")
 def work(at_once: int, *, once: bool, quiet: bool) -> None:
-    """Harvest the members as they are due, index what came, check links and send mails, until Ctrl-C or SIGTERM.
+    """Harvest the members as they are due, index what came, check links, send mails, until Ctrl-C or SIGTERM.
+
+    Every night archive, catalogue and index are compared; `lumbung status` tells what was found.
 
     Each member has its rule and its window (`lumbung members set`); each harvest is logged on stderr with
     the window it was begun in. Several workers may run side by side. A stop is at the next page, with exit
@@ -48,7 +51,11 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
 
     set_up_logging(verbose=not quiet)
     settings = load_settings()
-    jobs = [Job("index", _JOB_SECONDS, _index), Job("mail", _JOB_SECONDS, _mail)]
+    jobs = [
+        Job("index", _JOB_SECONDS, _index),
+        Job("mail", _JOB_SECONDS, _mail),
+        Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE),
+    ]
     if settings.link_days:
         checker = LinkChecker()
 
@@ -58,7 +65,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
         jobs.append(Job("links", _LINK_SECONDS, check_links))
         jobs.append(Job("link-report", _REPORT_SECONDS, report_links))
     with opened_catalogue() as catalogue:
-        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url), stop)
+        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)
 
 
@@ -74,3 +81,35 @@ def _mail(context: HarvestContext) -> None:
     from web.mail import send_due_mails
 
     send_due_mails(context.settings, context.catalogue, context.stop)
+
+
+def _check(context: HarvestContext) -> str | None:
+    """What differs between the tiers, each kind counted; it is in the log with examples."""
+    import structlog
+
+    from indexer.engine.opening import open_engine
+    from indexer.tiers import HARMLESS, Summary, TierCheck
+
+    log, summary = structlog.get_logger("check"), Summary()
+
+    def go_on(_done: int, _total: int) -> None:
+        if context.stop.is_set():
+            raise _StoppedError
+
+    with closing(open_engine(context.settings)) as engine:
+        comparison = TierCheck(context.catalogue, context.archive, engine, progress=go_on)
+        try:
+            for difference in comparison.iter_differences():
+                summary.add(difference)
+        except _StoppedError:
+            return "the worker was stopped before its end"
+    for kind, first in summary.first.items():
+        told = [f"{each.member} {each.what} {each.detail}".strip() for each in first]
+        tell = log.info if kind in HARMLESS else log.warning
+        tell("the tiers differ", kind=kind, count=summary.counts[kind], first=told)
+    log.info("the tiers were compared", found=str(summary) or "nothing", counts=str(comparison.counts))
+    return f"{summary}; `lumbung check` shows them" if summary.differ else None
+
+
+class _StoppedError(Exception):
+    """The worker ends; its check does, too."""

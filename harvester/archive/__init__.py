@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,27 +35,41 @@ class Archive(Protocol):
         """Every key that begins so, ascending."""
 
     def check(self) -> None:
-        """Raises `ArchiveError` if objects could not be put now."""
+        """Raises `ArchiveError` if objects could not be put now, as far as that can be seen without putting one."""
 
 
-def open_archive(url: str) -> Archive:
-    """The archive at a file:/// URL, its folder made if need be.
+def open_archive(url: str, s3_endpoint: str = "") -> Archive:
+    """The archive at the URL: a folder, made if need be, or a bucket of the S3 server (default: of AWS).
+
+    Nothing is asked of an S3 server yet.
 
     Raises:
-        ConfigError: the URL's scheme is not known.
+        ConfigError: the URL is of neither form, or there is no access key for S3.
         ArchiveError: the place cannot be used.
     """
-    from harvester.archive.local import LocalArchive  # noqa: PLC0415 - the contract does not depend on a store
+    if url.startswith("file:///"):
+        from harvester.archive.local import LocalArchive  # noqa: PLC0415 - the contract does not depend on a store
 
-    if not url.startswith("file:///"):
-        # No more of it is told: it may hold a password.
-        raise ConfigError(f"LUMBUNG_ARCHIVE must be a file:/// URL, not {_scheme(url)}")
-    return LocalArchive(Path(unquote(urlsplit(url).path)))
+        return LocalArchive(Path(unquote(urlsplit(url).path)))
+    if bucket := _BUCKET.fullmatch(url):
+        from harvester.archive.s3 import S3Archive  # noqa: PLC0415 - loaded where it is used: it takes 0.2 s
+
+        return S3Archive(bucket[1], (bucket[2] or "").strip("/"), s3_endpoint)
+    # No more of it is told: it may hold a password.
+    raise ConfigError(f"LUMBUNG_ARCHIVE must be file:///FOLDER or s3://BUCKET/PREFIX, not {_scheme(url)}")
+
+
+_BUCKET = re.compile(r"s3://([A-Za-z0-9][\w.-]{1,61}[A-Za-z0-9])(/.*)?", re.ASCII)
+
+
+def is_key(text: str) -> bool:
+    """Whether an object may have this key: names between slashes, none empty or with a dot before it."""
+    return "\0" not in text and all(part and not part.startswith(".") for part in text.split("/"))
 
 
 def _scheme(url: str) -> str:
     scheme, colon, _ = url.partition(":")
-    return f"one of {scheme}:" if colon and scheme.isalnum() else "a text without a scheme"
+    return f"such a {scheme}: URL" if colon and scheme.isalnum() else "a text without a scheme"
 
 
 def page_key(slug: str, harvest_id: int, sequence: int) -> str:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from harvester.archive import is_key
 from harvester.errors import ArchiveError, ObjectNotFoundError
 
 
@@ -75,10 +76,9 @@ class LocalArchive:
                 yield key
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if any(part.startswith(".") or not part for part in parts) or "\0" in key:
+        if not is_key(key):
             raise ArchiveError(f"not an archive key: {key!r}")
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*key.split("/"))
 
     def _make_folder(self, folder: Path) -> None:
         # The root is never made again: where it has gone, a disk is missing.

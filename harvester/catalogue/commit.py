@@ -69,11 +69,15 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     moves: bool = True,
     new: int | None = None,
     reached: str | None = None,
+    resumed: bool = False,
 ) -> Counts:
     """The page, its records, the run's counts and the list's position stand in the catalogue, or none of it does.
 
     `packed` is `pack_records(page)`, where it is ready already. With `moves`, the list goes on behind the page, by
     `new` records where the page shows some again, and `reached` is the newest datestamp that it has come to.
+
+    In a walk that was `resumed`, nobody remembers which copy of a record came before: a live and a deleted copy are
+    told apart by what the pass has stored.
 
     Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
     deletion of a record that we never had is counted as unchanged and leaves no row.
@@ -91,7 +95,7 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
             with catalogue.write(beside=True) as connection:
                 if moves and page.verb != "GetRecord":  # asked for by itself, it leaves the list where it is
                     _move_list(connection, list_id, harvest_id, page, fetched, further, reached)
-                commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids)
+                commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids, resumed=resumed)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts, catalogue.now())
                 return counts
@@ -185,6 +189,13 @@ def _wins(record: Record, earlier: Record) -> bool:
     return (one.datestamp, not one.deleted) >= (other.datestamp, not other.deleted)
 
 
+def _loses(arrival: PackedRecord, row: Any) -> bool:
+    """Whether it is the twin, dead or alive, of a stored copy that would be the better one, if it is of this pass."""
+    if row.hash is None or arrival.deleted == row.form_deleted:
+        return False
+    return (arrival.datestamp, not arrival.deleted) < (row.source_datestamp, not row.form_deleted)
+
+
 class _PageCommit:
     """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement.
 
@@ -192,13 +203,21 @@ class _PageCommit:
     """
 
     def __init__(
-        self, connection: Connection, member: Member, prefix: str, now: int, public_ids: dict[str, int]
+        self,
+        connection: Connection,
+        member: Member,
+        prefix: str,
+        now: int,
+        public_ids: dict[str, int],
+        *,
+        resumed: bool,
     ) -> None:
         self.connection = connection
         self.member = member
         self.prefix = prefix
         self.now = now
         self.public_ids = public_ids
+        self.resumed = resumed
         self.revived = 0  # of the changed ones: records that were tombstones
 
     def store(
@@ -208,13 +227,10 @@ class _PageCommit:
         row = _page_row(harvest_id, list_id, fetched, page.response_date[:40], page.size, None)
         page_id = int(execute(self.connection, _INSERT_PAGE, row).scalar_one())
         present = self._find_present([arrival.identifier for arrival in arrivals])
-        new, known = [], []
-        for arrival in arrivals:
-            found = present.get(arrival.identifier)
-            if found is not None:
-                known.append((arrival, found))
-            elif not arrival.deleted:
-                new.append(arrival)
+        known = [(arrival, present[arrival.identifier]) for arrival in arrivals if arrival.identifier in present]
+        new = [arrival for arrival in arrivals if arrival.identifier not in present and not arrival.deleted]
+        if self.resumed:
+            known = self._without_losers(known, list_id)
         stamped = self._change(known, page_id)
         datestamp = take_datestamp(self.connection, self.now) if new or stamped else 0
         self._add(new, page_id, datestamp)
@@ -246,6 +262,14 @@ class _PageCommit:
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
         parameters = {"member": self.member.id, "with_prefix": self.prefix, **pack_values(self.connection, identifiers)}
         return {row.identifier: row for row in execute(self.connection, _PRESENT, parameters)}
+
+    def _without_losers(self, known: list[tuple[PackedRecord, Any]], list_id: int) -> list[tuple[PackedRecord, Any]]:
+        among = [row.id for arrival, row in known if _loses(arrival, row)]
+        if not among:
+            return known
+        parameters = {"this_list": list_id, "with_prefix": self.prefix, **pack_values(self.connection, among)}
+        better = set(execute(self.connection, _OF_THIS_PASS, parameters).scalars())
+        return [(arrival, row) for arrival, row in known if row.id not in better]
 
     def _add(self, new: list[PackedRecord], page_id: int, datestamp: int) -> None:
         if not new:
@@ -353,6 +377,14 @@ _PRESENT = (
     .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == bindparam("with_prefix")))
     .where(records.c.member_id == bindparam("member"))
     .where(is_among(records.c.identifier))
+)
+# An older pass's copy tells nothing: of dates by the day, a deletion may bear the date of what was there before.
+_OF_THIS_PASS = (
+    select(forms.c.record_id)
+    .join(pages, pages.c.id == forms.c.page_id)
+    .join(lists, lists.c.id == pages.c.list_id)
+    .where(lists.c.id == bindparam("this_list"), pages.c.response_date >= lists.c.pass_started)
+    .where(forms.c.prefix == bindparam("with_prefix"), is_among(forms.c.record_id))
 )
 _LAST_NUMBER = select(func.max(records.c.id))
 _LIVE = select(forms.c.record_id).where(is_among(forms.c.record_id), forms.c.deleted.is_(False))

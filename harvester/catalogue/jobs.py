@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
@@ -11,6 +12,20 @@ from harvester.catalogue.tables import jobs
 from harvester.owners import is_gone
 
 LEASE_SECONDS = 120
+
+
+class JobState(NamedTuple):
+    """When a job was done last, and what was amiss then; None where nothing was."""
+
+    name: str
+    last_run: int
+    error: str | None
+
+
+def list_jobs(connection: Connection) -> tuple[JobState, ...]:
+    """Every job that was done at least once, by name."""
+    query = select(jobs.c.name, jobs.c.last_run, jobs.c.error).where(jobs.c.last_run.is_not(None))
+    return tuple(JobState(*row) for row in connection.execute(query.order_by(jobs.c.name)))
 
 
 def claim_jobs(connection: Connection, names: Iterable[str], owner: str, now: int) -> tuple[str, ...]:
@@ -36,7 +51,7 @@ def renew_job(connection: Connection, name: str, owner: str, now: int) -> None:
 
 
 def finish_job(connection: Connection, name: str, owner: str, now: int, *, next_run: int, error: str | None) -> None:
-    """The job was done, or failed with `error`, and is due again at `next_run`; nothing where it is another's."""
+    """The job was done, with `error` amiss, and is due again at `next_run`; nothing where it is another's."""
     this = (jobs.c.name == name, jobs.c.owner == owner)
     values = {"owner": None, "until": None, "last_run": now, "next_run": next_run, "error": error}
     connection.execute(update(jobs).where(*this).values(**values))

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, func, insert, select, update
 
 from harvester.catalogue.members import Member
-from harvester.catalogue.tables import lists, records
+from harvester.catalogue.tables import forms, lists, records
 from harvester.errors import HarvestSupersededError
 
 SUPERSEDED = "another process has begun to harvest this member, or it was removed; this harvest stops"
@@ -105,6 +105,12 @@ def _state(row: Any) -> ListState:
     return ListState(**values, parts=parts or None)
 
 
+def start_anew(connection: Connection, member_id: int, prefix: str | None = None) -> None:
+    """The next run takes the member's lists (of this prefix) from their beginning, also where one is under way now."""
+    these = [lists.c.member_id == member_id] + ([lists.c.prefix == prefix] if prefix is not None else [])
+    connection.execute(update(lists).where(*these).values(base_url=""))  # watermarks hold for the server that gave them
+
+
 def start_pass(connection: Connection, harvest_id: int, list_id: int, from_: str | None) -> None:
     """The list's pass begins anew at `from_`; what an unfinished one had reached is forgotten."""
     _set_pass(connection, harvest_id, list_id, _BLANK | {"pass_from": from_})
@@ -134,6 +140,13 @@ def count_stamped(connection: Connection, member: Member, moment: str) -> int:
     stamped = func.substr(records.c.source_datestamp, 1, len(moment)) == moment
     query = select(func.count()).where(records.c.member_id == member.id, stamped)
     return int(connection.execute(query).scalar_one())
+
+
+def holds_records(connection: Connection, member: Member, prefix: str) -> bool:
+    """Whether there are live records of the member in this metadata prefix."""
+    live = (records.c.member_id == member.id, forms.c.prefix == prefix, forms.c.deleted.is_(False))
+    query = select(records.c.id).join(forms, forms.c.record_id == records.c.id).where(*live).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def _set_pass(connection: Connection, harvest_id: int, list_id: int, values: dict[str, Any]) -> None:

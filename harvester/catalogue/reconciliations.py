@@ -23,9 +23,6 @@ from harvester.oai.page import Header, Page
 DAY = 86_400
 # A list that was begun longer ago says too little about the present.
 _LASTS = 7 * DAY
-# Before an identifier that is listed as deleted, and before one that no harvest has brought as it is. Identifiers
-# come trimmed: none begins like that.
-DELETED, CHANGED = " ", "\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,8 @@ class Position:
     """How far a list of identifiers has come.
 
     `horizon` is our datestamp of its beginning: what was stored later is not missed by it. `received` counts
-    an identifier that comes twice once. `ended` says that the list is proved complete.
+    an identifier that comes twice once, unless it comes live and deleted. `ended` says that the list came to its
+    end, `unmarked` by which request where nothing marks it as the end: what such a list leaves out is not missing.
     """
 
     base_url: str
@@ -42,6 +40,7 @@ class Position:
     size: int | None = None
     token: str | None = None
     ended: bool = False
+    unmarked: str | None = None
 
 
 def begin_reconciliation(connection: Connection, member: Member, now: int) -> int:
@@ -77,22 +76,30 @@ def commit_listing(
 ) -> Position:
     """The page's identifiers, its row and the list's position after it stand, or none of it does.
 
-    A page without a token ends the list, unless fewer identifiers came than it states.
+    A page without a token ends the list, unless fewer identifiers came than it states. An end is marked by an
+    empty token, by being the only page, or by as many identifiers as are stated. Spec: 3.5.
 
     Raises:
         HarvestSupersededError: another run owns the list by now.
     """
-    headers = [record.header for record in page.records]
-    rows = [{"list_id": list_id, "identifier": DELETED * each.deleted + each.identifier} for each in headers]
     with catalogue.write(beside=True) as connection:
         _set_position(connection, run_id, list_id, position)  # it is ours: no row without its list
+        rows = _listed_rows(connection, list_id, [record.header for record in page.records])
         new = execute(connection, _LIST, rows).rowcount if rows else 0
-        if overlooked := _find_overlooked(connection, list_id, headers):
-            execute(connection, _LIST, [{"list_id": list_id, "identifier": CHANGED + name} for name in overlooked])
+        if new < len(rows):
+            execute(connection, _LIST_LATER, rows)
         received = position.received + new + len(page.failed)
         size = (page.token.complete_list_size if page.token else None) or position.size
         ended = not page.next_token and received >= (size or 0)
-        after = replace(position, received=received, size=size, token=page.next_token or None, ended=ended)
+        marked = bool(page.token or not position.token or size)  # an end is not before the size that is stated
+        after = replace(
+            position,
+            received=received,
+            size=size,
+            token=page.next_token or None,
+            ended=ended,
+            unmarked=fetched.url if ended and not marked else None,
+        )
         _set_position(connection, run_id, list_id, after)
         values = {name: getattr(fetched, name) for name in Fetched.__dataclass_fields__}
         counted = {"response_date": page.response_date[:40], "records": page.size}
@@ -102,7 +109,14 @@ def commit_listing(
     return after
 
 
-_LIST = insert_new(listed)
+_VALUES: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in listed.c}
+_LIST = insert_new(listed).values(_VALUES)
+_LIST_LATER = (
+    update(listed)
+    .where(*(column == _VALUES[column.name] for column in listed.primary_key))
+    .where(listed.c.datestamp < _VALUES["datestamp"])
+    .values({name: _VALUES[name] for name in ("datestamp", "changed")})
+)
 _STAMPS = (
     select(records.c.identifier, records.c.source_datestamp, lists.c.watermark)
     .join(lists, lists.c.member_id == records.c.member_id)
@@ -111,18 +125,32 @@ _STAMPS = (
 )
 
 
-def _find_overlooked(connection: Connection, list_id: int, headers: list[Header]) -> list[str]:
-    """Those that changed before the last complete harvest, which did not show it: `from` goes by another date."""
-    shown = {header.identifier: header.datestamp for header in headers if not header.deleted}
-    found = []
-    rows = execute(connection, _STAMPS, {"this_list": list_id, **pack_values(connection, list(shown))})
-    for row in rows:
-        if shown[row.identifier] != row.source_datestamp:
-            ours, theirs = parse_datestamp(row.source_datestamp), parse_datestamp(shown[row.identifier])
-            asked = began_at(row.watermark)
-            if ours and theirs and asked and ours < theirs <= asked:
-                found.append(row.identifier)
-    return found
+def _listed_rows(connection: Connection, list_id: int, headers: list[Header]) -> list[dict[str, Any]]:
+    """The headers as they are listed."""
+    among = pack_values(connection, [header.identifier for header in headers if not header.deleted])
+    held = {row.identifier: row for row in execute(connection, _STAMPS, {"this_list": list_id, **among})}
+    rows = []
+    for header in headers:
+        row = None if header.deleted else held.get(header.identifier)
+        rows.append(
+            {
+                "new_list_id": list_id,
+                "new_identifier": header.identifier,
+                "new_datestamp": header.datestamp[:40],
+                "new_deleted": header.deleted,
+                "new_changed": row is not None
+                and _was_overlooked(header.datestamp, row.source_datestamp, row.watermark),
+            }
+        )
+    return rows
+
+
+def _was_overlooked(datestamp: str, known: str, watermark: str) -> bool:
+    """Whether it changed before the last complete harvest, which did not show it: `from` goes by another date."""
+    if datestamp == known:
+        return False
+    ours, theirs, asked = parse_datestamp(known), parse_datestamp(datestamp), began_at(watermark)
+    return bool(ours and theirs and asked and ours < theirs <= asked)
 
 
 def _set_position(connection: Connection, run_id: int, list_id: int, position: Position) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
+import structlog
 import zstandard
 from sqlalchemy import Connection, select, tuple_
 
@@ -158,8 +159,8 @@ def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterat
         for number, prefix, xml, abouts, set_specs, deleted, response_date, list_id in some:
             form = Form(
                 prefix=prefix,
-                xml=decompressor.decompress(xml) if xml else b"",
-                abouts=tuple(decompressor.decompress(abouts).split(ABOUT_SEPARATOR)) if abouts else (),
+                xml=_unpack(decompressor, xml, number) or b"",
+                abouts=tuple((_unpack(decompressor, abouts, number) or b"").split(ABOUT_SEPARATOR)) if abouts else (),
                 set_specs=tuple(set_specs.split("\n")) if set_specs else (),
                 deleted=deleted,
                 response_date=response_date,
@@ -169,3 +170,16 @@ def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterat
         # Lists are made in the order of the member's prefixes.
         ordered = sorted(by_record.get(record.number, ()), key=itemgetter(0))
         yield replace(record, forms=tuple(form for _, form in ordered))
+
+
+def _unpack(decompressor: zstandard.ZstdDecompressor, packed: bytes | None, number: int) -> bytes | None:
+    """What was packed; None where it is damaged: one record must not keep all others from the index."""
+    if not packed:
+        return None
+    try:
+        return decompressor.decompress(packed)
+    except (zstandard.ZstdError, MemoryError):  # the latter by a damaged length
+        structlog.get_logger("catalogue").warning(
+            "a stored payload is damaged; `lumbung check --repair` sees to it", record=number
+        )
+        return None

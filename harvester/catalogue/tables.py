@@ -140,12 +140,15 @@ lists = Table(
     UniqueConstraint("member_id", "prefix", "set_spec"),
 )
 
-# The identifiers that a reconciliation in progress was shown.
+# The identifiers that a reconciliation in progress was shown: of each the latest live and the latest deleted copy.
 listed = Table(
     "listed",
     metadata,
     Column("list_id", ForeignKey("lists.id"), primary_key=True),
     Column("identifier", Text, primary_key=True),
+    Column("deleted", Boolean, primary_key=True, server_default=false()),
+    Column("datestamp", String(40), nullable=False, server_default=""),  # verbatim
+    Column("changed", Boolean, nullable=False, server_default=false()),  # as no harvest has brought it
 )
 
 # Live records that a complete list did not show; gone when `due_at` comes, unless a person keeps them.

@@ -26,7 +26,7 @@ from harvester.catalogue.database import is_among, pack_values
 from harvester.catalogue.lists import start_pass
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import encode_public_id
-from harvester.catalogue.reconciliations import CHANGED, DAY, DELETED, forget_listed, update_run
+from harvester.catalogue.reconciliations import DAY, forget_listed, update_run
 from harvester.catalogue.tables import forms, harvests, listed, lists, members, problems, records, vanished
 from harvester.errors import ConfigError
 
@@ -71,16 +71,15 @@ def find_overlooked(connection: Connection, scope: Scope, limit: int) -> tuple[t
     Lists that are to be harvested in full anyway are left out.
     """
     held = exists().where(*_held(scope), records.c.identifier == listed.c.identifier)
-    is_marked = [listed.c.identifier.startswith(mark) for mark in (DELETED, CHANGED)]
     query = (
         select(func.min(listed.c.list_id), listed.c.identifier)
         .join(lists, lists.c.id == listed.c.list_id)
         .where(listed.c.list_id.in_(scope.list_ids), lists.c.watermark.is_not(None))
-        .where(or_(is_marked[1], not_(or_(is_marked[0], held))))
+        .where(_counts_as_live(scope), or_(listed.c.changed, not_(held)))
         .group_by(listed.c.identifier)
         .limit(limit)
     )
-    return tuple((row[0], row[1].removeprefix(CHANGED)) for row in connection.execute(query))
+    return tuple((list_id, identifier) for list_id, identifier in connection.execute(query))
 
 
 def forget_watermarks(connection: Connection, run_id: int, list_ids: Sequence[int]) -> None:
@@ -91,21 +90,22 @@ def forget_watermarks(connection: Connection, run_id: int, list_ids: Sequence[in
 
 
 def delete_listed(connection: Connection, scope: Scope, now: int) -> int:
-    """A batch of the records that are listed as deleted, and nowhere as live, are so; how many forms there were."""
-    gone = and_(_is_listed(scope, DELETED), not_(_is_listed(scope)), records.c.datestamp <= scope.horizon)
-    numbers = connection.execute(select(records.c.id).where(*_held(scope), gone).limit(_BATCH)).scalars().all()
+    """A batch of the records that are listed as deleted, and not as live by a copy as late, are so; how many forms.
+
+    They have the deleted copy's datestamp, as if a harvest had brought it.
+    """
+    shown = (listed.c.list_id.in_(scope.list_ids), listed.c.deleted, listed.c.identifier == records.c.identifier)
+    gone = (exists().where(*shown), not_(_is_listed(scope)), records.c.datestamp <= scope.horizon)
+    numbers = connection.execute(select(records.c.id).where(*_held(scope), *gone).limit(_BATCH)).scalars().all()
+    latest = select(func.max(listed.c.datestamp)).where(*shown).scalar_subquery()
+    connection.execute(update(records).where(records.c.id.in_(numbers)).values(source_datestamp=latest))
     return _delete_forms(connection, scope, numbers, now)
 
 
 def settle(connection: Connection, scope: Scope, now: int) -> int:
     """Who is missing has been missed once more, who is back is not, and the lists begin anew; how many are missing now
     that were not before."""
-    update_run(connection, scope.run_id, heartbeat=now)
-    these = (vanished.c.member_id == scope.member.id, vanished.c.prefix == scope.prefix)
-    # A harvest has changed it since: it was there.
-    seen = or_(_is_listed(scope), records.c.datestamp > vanished.c.missed_at)
-    missed = exists().where(*_held(scope), records.c.id == vanished.c.record_id, not_(seen))
-    connection.execute(delete(vanished).where(*these, not_(missed)))
+    these = _forget_seen(connection, scope, now)
     connection.execute(update(vanished).where(*these).values(times=vanished.c.times + 1))
     known = exists().where(*these, vanished.c.record_id == records.c.id)
     days = select(members.c.pending_days).where(members.c.id == scope.member.id).scalar_subquery()
@@ -117,12 +117,40 @@ def settle(connection: Connection, scope: Scope, now: int) -> int:
         "times": literal(1),
         "due_at": scope.horizon + days * DAY,
     }
-    missing = (not_(_is_listed(scope)), records.c.datestamp <= scope.horizon, not_(known))
-    query = select(*columns.values()).where(*_held(scope), *missing)
+    query = select(*columns.values()).where(*_missing(scope), not_(known))
     missed_now = insert(vanished).from_select(list(columns), query).execution_options(preserve_rowcount=True)
     new = connection.execute(missed_now).rowcount
     forget_listed(connection, scope.run_id, list(scope.list_ids))
     return new
+
+
+def settle_unproved(connection: Connection, scope: Scope, now: int) -> int:
+    """Who is back is not missing, nobody else is missed, and the lists begin anew; how many records they left out.
+
+    Those that a person keeps are not counted: nothing would become of them.
+    """
+    these = _forget_seen(connection, scope, now)
+    kept = exists().where(*these, vanished.c.record_id == records.c.id, vanished.c.kept_at.is_not(None))
+    query = select(func.count(records.c.id)).where(*_missing(scope), not_(kept))
+    count: int = connection.execute(query).scalar_one()
+    forget_listed(connection, scope.run_id, list(scope.list_ids))
+    return count
+
+
+def _forget_seen(connection: Connection, scope: Scope, now: int) -> tuple[ColumnElement[bool], ...]:
+    """Who is back is not missing any more; what says of the others that they are."""
+    update_run(connection, scope.run_id, heartbeat=now)
+    these = (vanished.c.member_id == scope.member.id, vanished.c.prefix == scope.prefix)
+    # A harvest has changed it since: it was there.
+    seen = or_(_is_listed(scope), records.c.datestamp > vanished.c.missed_at)
+    missed = exists().where(*_held(scope), records.c.id == vanished.c.record_id, not_(seen))
+    connection.execute(delete(vanished).where(*these, not_(missed)))
+    return these
+
+
+def _missing(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """The records that were there when the lists began, and are not listed."""
+    return *_held(scope), not_(_is_listed(scope)), records.c.datestamp <= scope.horizon
 
 
 def judge_drop(connection: Connection, scopes: Sequence[Scope], *, empty: bool) -> tuple[str | None, bool]:
@@ -251,10 +279,17 @@ def _held(scope: Scope) -> tuple[ColumnElement[bool], ...]:
     return *of_member, forms.c.prefix == scope.prefix, forms.c.deleted.is_(False)
 
 
-def _is_listed(scope: Scope, mark: str = "") -> ColumnElement[bool]:
-    return exists().where(
-        listed.c.list_id.in_(scope.list_ids), listed.c.identifier == literal(mark) + records.c.identifier
-    )
+def _is_listed(scope: Scope) -> ColumnElement[bool]:
+    """Whether the record is listed, and the copy that counts is live."""
+    return exists().where(_counts_as_live(scope), listed.c.identifier == records.c.identifier)
+
+
+def _counts_as_live(scope: Scope) -> ColumnElement[bool]:
+    """Whether this is a live copy, and no list of the prefix has a deleted one that is later."""
+    later = listed.alias()
+    is_later = (later.c.identifier == listed.c.identifier, later.c.datestamp > listed.c.datestamp)
+    beaten = exists().where(later.c.list_id.in_(scope.list_ids), later.c.deleted, *is_later).correlate(listed)
+    return and_(listed.c.list_id.in_(scope.list_ids), not_(listed.c.deleted), not_(beaten))
 
 
 def _is_live() -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from sickle.response import OAIResponse
 from harvester.errors import MalformedResponseError, ProtocolError, RefusedError, TokenLoopError, UnreachableError
 from harvester.oai.page import LIST_VERBS, Page, ResumptionToken
 from harvester.oai.repair import Reading, read_page
-from harvester.oai.transport import Answer, Transport
+from harvester.oai.transport import Answer, BrokenAnswerError, Transport
 
 # Pages in a row without a record that the list has not shown yet. Some servers send dozens of empty ones
 # (HAL, LIBRIS: over 30), others one page for ever under ever new tokens.
@@ -82,8 +82,8 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
     Args:
         base_url: the member's base URL.
         transport: how it is asked.
-        keep: called with every answer before it is judged, so that its bytes outlive any mistake; says where
-            they are.
+        keep: called with every answer before it is judged, and with what came of one that broke off, so that the
+            bytes outlive any mistake; says where they are.
 
     Attributes:
         prefix: the metadata prefix of the list that is walked.
@@ -113,10 +113,17 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
             kwargs = {**kwargs, "metadataPrefix": self.prefix}
         for read in range(1, READS + 1):
             last = read == READS or self._transport.stopped
-            answer = self._transport.fetch(self.endpoint, kwargs)
+            try:
+                answer = self._transport.fetch(self.endpoint, kwargs)
+            except BrokenAnswerError as error:
+                self._keep(error.answer)
+                raise
             kept = self._keep(answer)
             try:
                 response = self._judge(answer, kept, kwargs, last=last)
+            except ProtocolError as error:
+                if read > 1 or last or error.code != "noRecordsMatch" or not _is_doubtful_end(kwargs):
+                    raise
             except MalformedResponseError:
                 # The body is looked at before the status: Zenodo and Europe PMC send OAI-PMH errors
                 # with 422 and 404.
@@ -181,12 +188,19 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
 
 
 def _is_doubtful(response: PageResponse[Kept], read: int) -> bool:
-    """Whether the answer may be better next time: broken, or empty where a list begins."""
+    """Whether the answer may be better next time: broken, or an end of a list that nothing proves."""
     if not response.reading.whole:
         return True
     page = response.page
-    empty = page.verb in LIST_VERBS and not page.size and not page.next_token
-    return empty and read == 1 and "resumptionToken" not in response.params
+    if read > 1 or page.verb not in LIST_VERBS or page.next_token:
+        return False
+    resumed = "resumptionToken" in response.params
+    return page.token is None if resumed else not page.size
+
+
+def _is_doubtful_end(asked: dict[str, str]) -> bool:
+    """Whether noRecordsMatch is a strange answer: of a whole list, or behind a token."""
+    return asked["verb"] in LIST_VERBS and not {"from", "until"} & asked.keys()
 
 
 def _check_status(answer: Answer) -> None:

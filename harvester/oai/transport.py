@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -20,7 +20,7 @@ from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutError
 
 from harvester.errors import ThrottledError, UnreachableError
-from harvester.guard import BoundedAdapter, GuardedAdapter, PrivateAddressError
+from harvester.guard import BoundedAdapter, BoundedSession, GuardedAdapter, PrivateAddressError
 
 CONNECT_TIMEOUT = 15.0
 # Seconds without a byte. Old servers sort their whole catalogue before the first one.
@@ -33,13 +33,25 @@ _BUSY_STATUS = frozenset({429, 503})
 _RETRY_STATUS = _BUSY_STATUS | {500, 502, 504}
 # DSpace 7 sends its web page to whoever names text/html first.
 _ACCEPT = "text/xml, application/xml;q=0.9, */*;q=0.1"
+_GZIP = b"\x1f\x8b"
+_PIECE = 2**14  # bytes unpacked at once: those behind the end of a gzip member are copied for the next
+
+
+_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
+    (requests.exceptions.ConnectTimeout, "no connection within the time allowed"),
+    (requests.exceptions.Timeout, "the server did not answer in time"),
+    (requests.exceptions.TooManyRedirects, "the server redirects without end"),
+    (requests.exceptions.ConnectionError, "the server cannot be reached"),
+    (Exception, "the server's answer cannot be read"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a server sent: the body, unpacked but never decoded as text. `fetched_at` is our clock's.
 
-    `url` is where it came from, after redirects.
+    `url` is where it came from, after redirects. `broken` says why this is not the whole answer, in words; the body
+    is what came of it then, as it came.
     """
 
     url: str
@@ -48,9 +60,18 @@ class Answer:
     fetched_at: int
     retry_after: float | None = None
     redirected: bool = False
+    broken: str = ""
 
 
-class _Session(requests.Session):
+class BrokenAnswerError(UnreachableError):
+    """An answer began and broke off, or cannot be unpacked; `answer` is what came."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.broken, url=answer.url)
+        self.answer = answer
+
+
+class _Session(BoundedSession):
     """Asks any address that it is given, and only public ones that a server redirects to, but for its own host.
 
     Attributes:
@@ -65,12 +86,11 @@ class _Session(requests.Session):
         self.max_redirects = _MAX_REDIRECTS
         self._given = self._origin = ""
         self._host: str | None = None
-        self._deadline = 0.0
         self.onward = ""
 
-    def begin(self, url: str, deadline: float) -> None:
+    def begin(self, url: str) -> None:
         """The next request is to this address, and where it is redirected is judged by that."""
-        self._deadline, self.onward = deadline, ""
+        self.onward = ""
         if url != self._given:
             parts = urlsplit(requests.Request("GET", url).prepare().url or "")
             self._given, self._host = url, parts.hostname
@@ -87,14 +107,11 @@ class _Session(requests.Session):
         return adapter if url.startswith(self._origin) or urlsplit(url).hostname == self._host else self._elsewhere
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Where the answer leads to, if it does; its body was read within bounds, which requests does not do."""
+        """Where the answer leads to, if it does; nothing of its body is left to be read."""
         target = super().get_redirect_target(resp)
         if target is not None:
             self.onward = target
             self.onward = urljoin(resp.url, target)
-            if not resp.raw.closed:
-                with suppress(HTTPError):  # a body that nobody needs may break off
-                    _read(resp, self._deadline)
         return target
 
 
@@ -114,6 +131,7 @@ class Transport:
     Attributes:
         requests, retries, bytes: what it has done so far; bytes as they came over the line.
         rest: seconds; the longest pause that the server asked for in vain.
+        only_plain: what shows that the server's gzip is damaged and its plain answers are well; empty: nothing yet.
     """
 
     def __init__(
@@ -145,46 +163,41 @@ class Transport:
         self.retries = 0
         self.bytes = 0
         self.rest = 0.0
+        self.only_plain = ""
+        self._damage = ""  # of the newest packed answer, where that is the server's own
 
     def fetch(self, url: str, parameters: Mapping[str, str]) -> Answer:
         """The server's answer, whatever its status, after tries on those failures that pass by themselves.
 
         Raises:
-            UnreachableError: no connection, a time-out, or an answer that is too big or too slow.
+            UnreachableError: no connection, a time-out, or an answer that is too big.
+            BrokenAnswerError: an answer that broke off, is too slow, or cannot be unpacked.
             ThrottledError: the server asks for a longer pause than `max_wait`.
         """
         for tried in range(1, TRIES + 1):
             self.retries += tried > 1
             try:
                 answer = self._fetch_once(url, parameters)
-            except ValueError as error:  # of requests, urllib3 and idna, for whatever a Location header may hold
-                onward = self._session.onward
-                what = f"the server redirects to {_plain(onward)}, which" if onward else "the address"
-                problem = "redirected" if onward else ""
-                raise UnreachableError(f"{what} is no web address", url=url, problem=problem) from error
-            except PrivateAddressError as error:
-                what = f"the server redirects to {_plain(self._session.onward)}, and private networks are not asked"
-                raise UnreachableError(what, url=url, problem="redirected") from error
-            except (requests.RequestException, HTTPError, zlib.error) as error:
-                if isinstance(error, zlib.error):
-                    self._session.headers["Accept-Encoding"] = "identity"
-                if self._is_last(tried) or isinstance(error, requests.exceptions.SSLError):
-                    problem = "certificate" if isinstance(error, requests.exceptions.SSLError) else ""
-                    raise UnreachableError(_sentence(error), url=url, problem=problem) from error
+            except (ValueError, PrivateAddressError, requests.RequestException, HTTPError) as error:
+                failure, passes = self._failure(error, _whole(url, parameters))
+                if not passes or self._is_last(tried):
+                    raise failure from error
                 self.pause(tried)
                 continue
-            if answer.status not in _RETRY_STATUS:
+            if answer.status not in _RETRY_STATUS and not answer.broken:
                 return answer
-            if answer.retry_after is not None and answer.retry_after > self._max_wait:
-                self.rest = max(self.rest, answer.retry_after)
+            busy = answer.status in _BUSY_STATUS
+            asked = answer.retry_after if answer.status in _RETRY_STATUS else None
+            if asked is not None and asked > self._max_wait:
+                self.rest = max(self.rest, asked)
                 raise ThrottledError(
-                    f"the server asks us to wait {answer.retry_after:.0f} seconds",
-                    url=answer.url,
-                    retry_after=answer.retry_after,
+                    f"the server asks us to wait {asked:.0f} seconds", url=answer.url, retry_after=asked
                 )
             if self._is_last(tried):
+                if answer.broken:
+                    raise BrokenAnswerError(answer)
                 return answer
-            self.pause(tried, answer.retry_after, busy=answer.status in _BUSY_STATUS)
+            self.pause(tried, asked, busy=busy)
         raise AssertionError("unreachable: the last try returns or raises")
 
     def pause(self, tried: int, retry_after: float | None = None, *, busy: bool = False) -> None:
@@ -205,13 +218,28 @@ class Transport:
     def _is_last(self, tried: int) -> bool:
         return tried == TRIES or self._stop.is_set()
 
+    def _failure(self, error: Exception, url: str) -> tuple[UnreachableError, bool]:
+        """The error in words, and whether it may pass by itself."""
+        onward = _plain(self._session.onward)
+        problem = "redirected" if onward else ""
+        if isinstance(error, PrivateAddressError):
+            what = f"the server redirects to {onward}, and private networks are not asked"
+            return UnreachableError(what, url=url, problem="redirected"), False
+        if isinstance(error, ValueError):  # of requests, urllib3 and idna, for whatever a Location header may hold
+            what = f"the server redirects to {onward}, which" if onward else "the address"
+            return UnreachableError(f"{what} is no web address", url=url, problem=problem), False
+        if isinstance(error, requests.exceptions.SSLError):
+            return UnreachableError("the server's certificate cannot be trusted", url=url, problem="certificate"), False
+        sentence = next(words for kind, words in _SENTENCES if isinstance(error, kind))
+        return UnreachableError(sentence, url=url), True
+
     def _fetch_once(self, url: str, parameters: Mapping[str, str]) -> Answer:
         if self._delay and (left := self._rested_at - time.monotonic()) > 0:
             self._stop.wait(left)
         self.requests += 1
         fetched_at = int(time.time())
         deadline = time.monotonic() + MAX_SECONDS
-        self._session.begin(url, deadline)
+        self._session.begin(url)
         if not self._surroundings:
             # Proxies and certificates of the environment: requests would read them again for each request,
             # which costs as much as the request itself.
@@ -222,43 +250,95 @@ class Transport:
             with self._session.get(
                 url, params=parameters, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), **self._surroundings
             ) as response:
-                packed = _read(response, deadline)
+                body, broken = _read(response, deadline)
         finally:
             self._rested_at = time.monotonic() + self._delay
-        self.bytes += len(packed)
-        body = _unpack(packed, response.url) if _is_packed(packed, response) else packed
+        self.bytes += len(body)
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
-        return Answer(response.url, response.status_code, body, fetched_at, retry_after, bool(response.history))
+        answer = Answer(
+            response.url, response.status_code, body, fetched_at, retry_after, bool(response.history), broken
+        )
+        if broken and time.monotonic() >= deadline:
+            raise BrokenAnswerError(answer)
+        return answer if broken else self._unpacked(answer, response)
+
+    def _unpacked(self, answer: Answer, response: requests.Response) -> Answer:
+        """The answer, unpacked if need be; from one that cannot be on, plain answers are asked for."""
+        if _is_packed(answer.body, response):
+            try:
+                answer = replace(answer, body=_unpack(answer.body, answer.url))
+            except EOFError:
+                answer = replace(answer, broken="the packed answer ends early")
+            except zlib.error:
+                answer = replace(answer, broken="the packed answer is damaged")
+            # Without a length, it may have been the connection that ended early.
+            sized = {"Content-Length", "Transfer-Encoding"} & response.headers.keys()
+            self._damage = answer.broken if sized else ""
+            if answer.broken:
+                self._session.headers["Accept-Encoding"] = "identity"
+        elif self._damage and answer.status < 400:
+            self.only_plain = self.only_plain or f"{self._damage}, and a plain one is well: {answer.url}"
+        return answer
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """The body as it came. Each read ends with what has arrived, so a server that drips cannot hide the clock."""
+def _whole(url: str, parameters: Mapping[str, str]) -> str:
+    """The address as it is asked for, where it is one."""
+    with suppress(ValueError):
+        return requests.Request("GET", url, params=dict(parameters)).prepare().url or url
+    return url
+
+
+def _read(response: requests.Response, deadline: float) -> tuple[bytes, str]:
+    """The body as it came, and why there is no more of it; empty where it is whole.
+
+    Each read ends with what has arrived, so a server that drips cannot hide the clock.
+    """
     chunks = []
     size = 0
-    while chunk := response.raw.read1(2**20, decode_content=False):
-        size += len(chunk)
-        if size > MAX_PAGE_BYTES:
-            raise _too_big(response.url)
-        if time.monotonic() >= deadline:
-            raise UnreachableError(f"the answer was not complete after {MAX_SECONDS:.0f} seconds", url=response.url)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    broken = ""
+    try:
+        while chunk := response.raw.read1(2**20, decode_content=False):
+            size += len(chunk)
+            if size > MAX_PAGE_BYTES:
+                raise _too_big(response.url)
+            chunks.append(chunk)
+            if time.monotonic() >= deadline:
+                broken = f"the answer was not complete after {MAX_SECONDS:.0f} seconds"
+                break
+    except ReadTimeoutError:
+        broken = f"the server did not go on in time; it has sent {size:,} bytes"
+    except HTTPError:
+        broken = f"the connection was cut after {size:,} bytes"
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks), broken
 
 
 def _is_packed(body: bytes, response: requests.Response) -> bool:
     """Whether it is gzip, labelled or not; some label what is none."""
-    return body[:2] == b"\x1f\x8b" or response.headers.get("Content-Encoding", "").strip().lower() == "deflate"
+    return body.startswith(_GZIP) or response.headers.get("Content-Encoding", "").strip().lower() == "deflate"
 
 
 def _unpack(body: bytes, url: str) -> bytes:
-    """The unpacked body. Raises `zlib.error` where it is damaged or ends early."""
-    unpacker = zlib.decompressobj(wbits=47 if body[:2] == b"\x1f\x8b" else 15)
-    unpacked = unpacker.decompress(body, MAX_PAGE_BYTES)
-    if unpacker.unconsumed_tail:
-        raise _too_big(url)
-    if not unpacker.eof:
-        raise zlib.error("the packed answer ends early")
-    return unpacked
+    """The unpacked body, of all its members where it is gzip. What lies behind them is left out.
+
+    Raises:
+        EOFError: it ends early.
+        zlib.error: it is damaged.
+    """
+    parts: list[bytes] = []
+    size = at = 0
+    while at < len(body) and (at == 0 or body.startswith(_GZIP, at)):
+        unpacker = zlib.decompressobj(wbits=47 if body.startswith(_GZIP) else 15)
+        while not unpacker.eof:
+            if at == len(body):
+                raise EOFError
+            piece = body[at : at + _PIECE]
+            part = unpacker.decompress(piece, MAX_PAGE_BYTES - size + 1)
+            size += len(part)
+            if size > MAX_PAGE_BYTES:
+                raise _too_big(url)
+            parts.append(part)
+            at += len(piece) - len(unpacker.unused_data)
+    return b"".join(parts)
 
 
 def _too_big(url: str) -> UnreachableError:
@@ -284,17 +364,3 @@ def parse_retry_after(value: str | None) -> float | None:
 def _plain(address: str) -> str:
     """An address of a server's own choice, fit to be read."""
     return "".join(filter(str.isprintable, address))[:200]
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, requests.exceptions.SSLError):
-        return "the server's certificate cannot be trusted"
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return "no connection within the time allowed"
-    if isinstance(error, (requests.exceptions.Timeout, ReadTimeoutError)):
-        return "the server did not answer in time"
-    if isinstance(error, requests.exceptions.TooManyRedirects):
-        return "the server redirects without end"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return "the server cannot be reached"
-    return f"the answer broke off: {type(error).__name__}"

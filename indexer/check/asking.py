@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
@@ -15,7 +14,7 @@ from lxml import etree
 
 from harvester.catalogue.members import trim_base_url
 from harvester.errors import ConfigError, MalformedResponseError, MemberError, RefusedError
-from harvester.guard import guarded_session
+from harvester.guard import guarded_session, hung_up_after
 from harvester.oai.page import Page
 from harvester.oai.repair import read_page
 from harvester.settings import Settings
@@ -135,8 +134,7 @@ class Asker:
         return replace(answer, page=reading.page, mended=mended, refused=False)
 
     def _open(self, url: str, arguments: dict[str, str]) -> requests.Response:
-        """The answer after its redirects, with no byte of a body read: requests itself would read those of redirects
-        to their end, however far that is."""
+        """The answer after its redirects, asked for one by one, so that all of them end with the check."""
         parameters: dict[str, str] | None = arguments
         for _ in range(_MAX_REDIRECTS):
             left = max(MAX_SECONDS - self.seconds, 0.1)
@@ -150,19 +148,13 @@ class Asker:
         raise MemberError("the server redirects without end")
 
     def _read(self, response: requests.Response) -> bytes:
-        # A body that drips never meets the timeout of a socket.
-        clock = threading.Timer(max(MAX_SECONDS - self.seconds, 0.1), _hang_up, (response,))
-        clock.daemon = True
-        clock.start()
         chunks, size = [], 0
-        try:
+        with hung_up_after(MAX_SECONDS - self.seconds, response):
             for chunk in response.iter_content(2**16):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > _MAX_BYTES:
                     raise MemberError(f"the answer is larger than {_MAX_BYTES // 2**20} MB")
-        finally:
-            clock.cancel()
         return b"".join(chunks)
 
 
@@ -246,8 +238,3 @@ def iter_elements(page: Page, *names: str) -> Iterator[etree._Element]:
     """The elements of the page with one of these local names, in order."""
     elements = page.root.iter("{*}*") if page.root is not None else iter(())
     return (element for element in elements if etree.QName(element).localname in names)
-
-
-def _hang_up(response: requests.Response) -> None:
-    with suppress(OSError, ValueError):  # it has ended by itself meanwhile
-        response.raw.shutdown()

@@ -130,8 +130,9 @@ class EmbeddedEngine:
         """The document, or None."""
         now = self._read()
         query = Query.term_query(now.index.schema, "id", order_key(document_id), "basic")
-        hits = now.searcher.search(query, 1, count=False).hits
-        return load(now.searcher, hits[0][1]) if hits else None
+        with unavailable("read"):
+            hits = now.searcher.search(query, 1, count=False).hits
+            return load(now.searcher, hits[0][1]) if hits else None
 
     def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """Titles with these words, the last one begun, then authors and subjects with such a word in them.

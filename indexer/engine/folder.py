@@ -14,7 +14,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harvester.errors import EngineError, SchemaChangedError
+from harvester.errors import EngineBusyError, SchemaChangedError
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -58,7 +58,7 @@ class IndexFolder:
         return build if (build / "meta.json").exists() else None
 
     def lock(self) -> None:
-        """This process writes. Raises EngineError where another does; holding the lock already is no error."""
+        """This process writes. Raises EngineBusyError where another does; holding the lock already is no error."""
         if self._lock is not None:
             return
         self.root.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class IndexFolder:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(handle)
-            raise EngineError(
+            raise EngineBusyError(
                 f"another process is writing to the index: it holds the lock {path}; try again when it is done"
             ) from error
         self._lock = handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from services.s3 import S3Server
 
 from harvester.archive import Archive, get_page, open_archive, page_key, put_page
 from harvester.errors import ArchiveError, ConfigError, ObjectNotFoundError
@@ -29,9 +31,15 @@ class Store:
     url: str
     archive: Archive
     vanish: Mapping[str, Callable[[], object]]
+    s3_endpoint: str = ""
+
+    def open(self) -> Archive:
+        """As another process would."""
+        return open_archive(self.url, self.s3_endpoint)
 
 
-def local_store(folder: Path) -> Store:
+def local_store(request: pytest.FixtureRequest) -> Store:
+    folder: Path = request.getfixturevalue("tmp_path")
     root = folder / "archive with # and é"
 
     def replace() -> None:
@@ -42,9 +50,26 @@ def local_store(folder: Path) -> Store:
     return Store(root.as_uri(), open_archive(root.as_uri()), ways)
 
 
-@pytest.fixture(params=[local_store])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    found: Store = request.param(tmp_path)
+def s3_store(request: pytest.FixtureRequest) -> Store:
+    server: S3Server = request.getfixturevalue("s3_server")
+    bucket = server.make_bucket()
+    server.client.put_object(Bucket=bucket, Key="prefix", Body=b"not ours")
+    server.client.put_object(Bucket=bucket, Key="prefix with # and é/")  # as consoles make folders
+    server.client.put_object(Bucket=bucket, Key="prefix with # and é2/a", Body=b"not ours")
+    whole = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    forbidden = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": whole}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [forbidden]})
+    ways = {
+        "removed": lambda: server.remove_bucket(bucket),
+        "replaced": lambda: server.client.put_bucket_policy(Bucket=bucket, Policy=policy),
+    }
+    url = f"s3://{bucket}/prefix with # and é/"
+    return Store(url, open_archive(url, server.endpoint), ways, server.endpoint)
+
+
+@pytest.fixture(params=[local_store, pytest.param(s3_store, marks=pytest.mark.service)])
+def store(request: pytest.FixtureRequest) -> Store:
+    found: Store = request.param(request)
     return found
 
 
@@ -57,7 +82,7 @@ def archive(store: Store) -> Archive:
 def test_an_object_comes_back_as_it_was_put_and_is_there_for_the_next_process(content: bytes, store: Store) -> None:
     store.archive.put(KEY, content)
     assert store.archive.get(KEY) == content
-    assert open_archive(store.url).get(KEY) == content
+    assert store.open().get(KEY) == content
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,8 +183,8 @@ def test_keys_come_in_ascending_order_by_prefix(archive: Archive) -> None:
         assert list(archive.iter_keys(prefix)) == sorted(key for key in keys if key.startswith(prefix))
 
 
-def put_all(url: str, worker: int) -> None:
-    archive = open_archive(url)
+def put_all(store: Store, worker: int) -> None:
+    archive = store.open()
     for number in range(30):
         archive.put(f"shared/{number % 7}/{number}", b"%d" % number * 1000)
         archive.put(f"own/{worker}/{number}", b"%d" % worker)
@@ -167,7 +192,7 @@ def put_all(url: str, worker: int) -> None:
 
 def test_several_processes_put_at_once(store: Store) -> None:
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=put_all, args=(store.url, worker)) for worker in range(3)]
+    workers = [context.Process(target=put_all, args=(store, worker)) for worker in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -192,8 +217,8 @@ def test_of_two_puts_at_once_under_one_key_one_wins_and_the_other_knows(archive:
     assert archive.get(KEY) == b"%d" % winner * 10_000
 
 
-def put_for_ever(url: str) -> None:
-    archive = open_archive(url)
+def put_for_ever(store: Store) -> None:
+    archive = store.open()
     for number in range(10**6):
         archive.put(f"killed/{os.getpid()}/{number}", b"%d" % number * 5000)
 
@@ -201,7 +226,7 @@ def put_for_ever(url: str) -> None:
 def test_a_killed_put_leaves_no_half_object_and_nothing_listed(store: Store) -> None:
     context = multiprocessing.get_context("fork")
     for round_ in range(6):
-        worker = context.Process(target=put_for_ever, args=(store.url,))
+        worker = context.Process(target=put_for_ever, args=(store,))
         worker.start()
         deadline = time.monotonic() + 20
         while sum(1 for _ in store.archive.iter_keys(f"killed/{worker.pid}/")) < 3 + round_:
@@ -216,7 +241,24 @@ def test_a_killed_put_leaves_no_half_object_and_nothing_listed(store: Store) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["", "ftp://x/y", "archive", "s3:", "file://", "file:", "file://host/path", "file:relative", "file://[/x"]
+    "url",
+    [
+        "",
+        "ftp://x/y",
+        "archive",
+        "s3:",
+        "file://",
+        "file:",
+        "file://host/path",
+        "file:relative",
+        "file://[/x",
+        "s3://",
+        "s3:///prefix",
+        "s3://b",
+        "s3://key:secret@bucket/x",
+        "s3://bucket:9000/x",
+        "S3://bucket",
+    ],
 )
 def test_an_url_that_names_no_store_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(ConfigError, match="LUMBUNG_ARCHIVE"):

@@ -164,6 +164,9 @@ def test_the_counts_of_each_run_are_those_of_the_material(harvested: Harvested) 
         if run["outcome"] == "incomplete":  # it was asked for again, and in parts
             assert run["records"] > len(records)
             continue
+        if len(endpoint.pages) > 1 and run["records"] > len(records):  # its end is not marked: it was asked for again
+            assert run["unchanged"] >= run["records"] - len(records)
+            continue
         assert run["records"] == len(records)
         assert run["failed"] == sum(record.broken for record in records)
         assert run["unchanged"] == sum(record.deleted for record in records)  # never ours, so nothing to delete

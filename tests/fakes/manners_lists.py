@@ -80,6 +80,10 @@ def _change(stage: Stage, count: int) -> None:
     stage.repository.put(*(replace(record, datestamp=stamp(), title="Berubah é") for record in numbered(count)))
 
 
+def _change_first(stage: Stage) -> None:
+    _change(stage, 1)
+
+
 def _come_in_front(stage: Stage) -> None:
     stage.repository.put(FakeRecord("oai:a:100", stamp(), "Baru é"))
 
@@ -145,6 +149,12 @@ def _double(datestamp: str, *, deleted: bool) -> FakeRecord:
     return FakeRecord(SIX, datestamp, "Judul 006 é", deleted_in=("oai_dc",) if deleted else ())
 
 
+_FALSE_ENDS = {
+    "noRecordsMatch in mid list": error("noRecordsMatch"),
+    "an empty list in mid list": Fault(edit=lambda body: re.sub(rb"(<ListRecords>).*(</ListRecords>)", rb"\1\2", body)),
+    "a page without a token in mid list": _retokened(b""),
+}
+
 # SLiMS 9 as shipped: oai.php [s]
 _SLIMS = with_habits(
     identify={
@@ -172,6 +182,7 @@ LISTS: tuple[Manner, ...] = (
     Manner("badResumptionToken with 422, once", once(page(3), error("badResumptionToken", 422))),
     Manner("badResumptionToken always after page 2", always(_beyond(2), _EXPIRED), _IN_WINDOWS),
     Manner("no token is ever known", always(resumed, _EXPIRED), _IN_WINDOWS),
+    Manner("a forgotten token is a badArgument", always(_beyond(2), error("badArgument")), _IN_WINDOWS),
     Manner(
         "no token is ever known, until is exclusive",
         both(always(resumed, _EXPIRED), with_habits(until_excludes=True)), _IN_WINDOWS,
@@ -188,6 +199,14 @@ LISTS: tuple[Manner, ...] = (
         "no token is ever known, all in one second",
         both(always(resumed, _EXPIRED), put(*(replace(record, datestamp=_DAY) for record in numbered()))),
         Wish("incomplete", "badResumptionToken", rest(5), requests=90),
+    ),
+    Manner(
+        "no token of records is ever known, all in one second",
+        both(
+            always(lambda repository, request: lists(repository, request) and request.resumes, _EXPIRED),
+            put(*(replace(record, datestamp=_DAY) for record in numbered())),
+        ),
+        Wish(requests=40),
     ),
     # metha (gssrjournal.com), RecordManager limit 100 [s]; [i kor#55, scythe#411 (archive.org)]
     Manner("the same token again", _replayed, Wish("incomplete", "are ignored", rest(5))),
@@ -206,6 +225,30 @@ LISTS: tuple[Manner, ...] = (
     Manner("the last token leads to an empty list", both(having(last_token=True), with_habits(empty=True))),
     Manner(
         "noRecordsMatch before the count is reached", always(page(3), error("noRecordsMatch")), _IN_WINDOWS,
+    ),
+    # the same of lists that no size proves
+    Manner("an empty repository, once", once(lists, error("noRecordsMatch")), Wish(requests=11)),
+    *(
+        Manner(
+            f"{name}, once, where no size is stated", both(having(state_size=False), once(page(2), fault)),
+            Wish(requests=12),
+        )
+        for name, fault in _FALSE_ENDS.items()
+    ),
+    *(
+        Manner(
+            f"{name}, always, where no size is stated", both(having(state_size=False), always(page(2), fault)),
+            _IN_WINDOWS,
+        )
+        for name, fault in _FALSE_ENDS.items()
+    ),
+    Manner(
+        "each list ends with noRecordsMatch, and no size is stated", having(last_token=True, state_size=False),
+        Wish(requests=12),
+    ),
+    Manner(
+        "each list ends so, and is in no order",
+        both(having(last_token=True, state_size=False), with_habits(newest_first=True)), Wish(requests=20),
     ),
     # OJS 3.3 [i pkp-lib#7214]; [i sickle#45]
     Manner("no token after page 2 although there is more", always(page(2), _retokened(b"")), _IN_WINDOWS),
@@ -246,6 +289,14 @@ LISTS: tuple[Manner, ...] = (
         later=(Step(nothing, Wish(".*", ".*", more=("oai:a:009",), requests=20), "reconcile"),),
     ),
     Manner(
+        "a record is changed and comes again, another is passed over", _at_page_two(_change_first), _IN_WINDOWS,
+    ),
+    Manner(
+        "a record is changed and comes again, and no size is stated",
+        both(having(state_size=False), _at_page_two(_change_first)), Wish(missing=ident(5)),
+        later=(Step(nothing, Wish(requests=20), "reconcile"),),
+    ),
+    Manner(
         "a thousand in one second",
         both(having(page_size=100), put(*(FakeRecord(f"oai:b:{n}", _DAY, f"Judul {n}") for n in range(1000)))),
         Wish(requests=16),
@@ -279,8 +330,7 @@ LISTS: tuple[Manner, ...] = (
     # metha [s]
     Manner("an error code of its own, once", once(page(2), error("InternalException"))),
     Manner(
-        "an error code of its own, always", always(_beyond(1), error("InternalException")),
-        Wish("incomplete", "InternalException", rest(5), requests=20),
+        "an error code of its own, always", always(_beyond(1), error("InternalException")), _IN_WINDOWS,
     ),
     Manner(
         "every verb is Identify",

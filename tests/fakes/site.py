@@ -22,13 +22,15 @@ class Asked(NamedTuple):
 
 @dataclass
 class Says:
-    """An answer: its status for GET, that for HEAD where it differs, and whether it waits until the site closes."""
+    """An answer: its status for GET, that for HEAD where it differs, whether it waits until the site closes, and
+    whether its body goes on until then, byte by byte."""
 
     status: int = 200
     head: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"a page"
     hangs: bool = False
+    drips: bool = False
 
 
 class Site:
@@ -51,11 +53,16 @@ class Site:
                 site.asked.append(Asked(host, self.command, self.path, began, time.monotonic()))
                 head = self.command == "HEAD"
                 self.send_response(says.head if head and says.head else says.status)
-                for name, value in {"Content-Length": str(len(says.body)), **says.headers}.items():
+                for name, value in {
+                    "Content-Length": str(2**30 if says.drips else len(says.body)),
+                    **says.headers,
+                }.items():
                     self.send_header(name, value)
                 self.end_headers()
                 if not head:
                     self.wfile.write(says.body)
+                    while says.drips and not site._closing.wait(0.02):
+                        self.wfile.write(b"x")
 
             do_HEAD = do_GET  # noqa: N815 - the name is the library's
 

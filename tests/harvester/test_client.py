@@ -84,7 +84,7 @@ def test_a_base_url_with_a_query_of_its_own_keeps_it(
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 422])
 def test_an_oai_error_counts_whatever_the_status(status: int, client: Client, repository: FakeRepository) -> None:
-    repository.fail("ListRecords", Fault(status=status, body=ERROR))
+    repository.fail("ListRecords", *[Fault(status=status, body=ERROR)] * 2)  # a whole list is asked for again
     with pytest.raises(ProtocolError, match="none") as caught:
         walk(client)
     assert (caught.value.code, caught.value.response_date) == ("noRecordsMatch", "2024")

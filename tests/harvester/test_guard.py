@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from fakes.provider import FakeProvider, FakeRepository, Fault
+from fakes.raw import dripping, in_time, sending
 
 from harvester import guard
 from harvester.guard import PrivateAddressError, guarded_session, is_public
@@ -132,23 +130,51 @@ def test_proxies_of_the_environment_are_no_way_around(
 
 def test_a_head_that_drips_is_cut_off(session: requests.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "is_public", lambda _: True)
-    gone = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with dripping(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x") as url, in_time(), pytest.raises(requests.Timeout):
+        session.get(url, timeout=0.3)
 
-        def drip() -> None:
-            caller, _ = server.accept()
-            with caller, suppress(OSError):
-                caller.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
-                while not gone.wait(0.02):
-                    caller.sendall(b"x")
 
-        dripping = threading.Thread(target=drip)
-        dripping.start()
-        began = time.monotonic()
-        try:
-            with pytest.raises(requests.Timeout):
-                session.get(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=0.3)
-            assert time.monotonic() - began < 5
-        finally:
-            gone.set()
-            dripping.join()
+@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize(
+    ("length", "drop", "pause"),
+    [
+        ("", b"x", 0.02),
+        ("Content-Length: 99999999\r\n", b"x", 0.02),
+        ("Transfer-Encoding: chunked\r\n", b"1\r\nx\r\n", 0.02),
+        ("Content-Encoding: gzip\r\n", b"x", 0.02),
+        ("Content-Length: 9\r\n", b"", 0.02),  # which never come
+        ("", b"x" * 2**16, 0.0),
+    ],
+    ids=["drips", "length", "chunked", "gzip", "silent", "endless"],
+)
+def test_the_body_of_a_redirect_is_neither_waited_for_nor_kept(
+    length: str,
+    drop: bytes,
+    pause: float,
+    follows: bool,
+    tmp_path: Path,
+    provider: FakeProvider,
+    repository: FakeRepository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "SKIP_SECONDS", 0.3)
+    head = f"HTTP/1.1 302 Found\r\nLocation: {provider.base}/oai\r\n{length}\r\n"
+    with (
+        guarded_session(Settings(home=tmp_path, allow_private=True)) as session,
+        dripping(head.encode(), drop, pause) as url,
+        in_time(),
+        session.get(url, timeout=10, stream=True, allow_redirects=follows) as response,
+    ):
+        assert response.url == (provider.base + "/oai" if follows else url)
+        assert session.get_redirect_target(response) == (None if follows else provider.base + "/oai")
+        bodies = [each.content for each in (response, *response.history)]
+    assert bodies == ([repository.sent[0], b""] if follows else [b""])
+
+
+def test_a_connection_is_used_again_after_the_short_body_of_a_redirect(tmp_path: Path) -> None:
+    there = b"HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 2\r\n\r\nhi"
+    with (
+        guarded_session(Settings(home=tmp_path, allow_private=True)) as session,
+        sending(there, b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage") as url,
+    ):
+        assert session.get(url, timeout=5).content == b"page"

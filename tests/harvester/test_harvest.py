@@ -66,10 +66,21 @@ def test_nothing_new(network: Network, repository: FakeRepository) -> None:
     assert network.watermark() == "2024-05-02T11:45:00Z"
 
 
-def test_an_empty_repository_is_complete_and_has_nothing_new(network: Network) -> None:
+def test_an_empty_repository_is_complete_and_is_asked_for_everything_again(network: Network) -> None:
     network.add("a", FakeRepository())
     assert counts(network.harvest()) == ("nothing-new", 0, 0, 0, 0, 0)
-    assert network.watermark() == "2024-05-01T11:45:00Z"
+    assert network.watermark() is None
+
+
+def test_a_list_that_is_empty_all_at_once_is_not_believed(network: Network, repository: FakeRepository) -> None:
+    network.harvest()
+    repository.fail("ListRecords", *[error("noRecordsMatch")] * 2)
+    run = network.harvest(full=True)
+    assert run.outcome == "failed"
+    assert "empty, though its records were had before" in (run.error or "")
+    assert network.watermark() is None
+    repository.fail("ListRecords", error("noRecordsMatch"))  # once: it is asked again
+    assert counts(network.harvest()) == ("nothing-new", 0, 0, 12, 0, 0)
 
 
 def test_complete_with_failures(network: Network, repository: FakeRepository) -> None:
@@ -218,7 +229,9 @@ def test_a_list_that_is_not_proved_complete_never_moves_the_watermark(
     assert len(network.records()) == 12
 
 
-@pytest.mark.parametrize("name", set(BROKEN) - {"a server that goes away", "nobody there", "a server in trouble"})
+@pytest.mark.parametrize(
+    "name", sorted(set(BROKEN) - {"a server that goes away", "nobody there", "a server in trouble"})
+)
 def test_after_any_trouble_the_harvests_to_come_make_it_good(
     name: str, network: Network, repository: FakeRepository
 ) -> None:
@@ -311,6 +324,39 @@ def test_a_harvest_goes_on_where_the_last_one_stopped(network: Network, reposito
     assert (second.from_, second.until) == (None, "2024-05-01T11:00:00Z")
 
 
+@pytest.mark.parametrize("prefixes", [("oai_dc",), ("oai_dc", "marc")])
+def test_a_deletion_dated_as_the_live_record_was_is_taken_in_a_resumed_list_too(
+    prefixes: tuple[str, ...], network: Network
+) -> None:
+    repository = FakeRepository(numbered(12, datestamp="2024-05-01"))
+    minutes = iter(range(10, 60))
+    repository.granularity, repository.now = DAY, lambda: f"2024-05-01T12:{next(minutes)}:00Z"
+    repository.prefixes = ("oai_dc", "marc")
+    network.add("a", repository, prefixes=prefixes)
+    network.harvest()
+    deleted = [replace(record, deleted_in=repository.prefixes) for record in repository.records.values()]
+    repository.put(*deleted)
+    asked = len(repository.requests)
+    for prefix in range(len(prefixes)):
+        repository.fail(asked + 3 + 4 * prefix, REFUSED)
+        assert network.harvest().outcome == "incomplete"
+    assert network.harvest().outcome == "complete"
+    assert network.live() == set()
+
+
+def test_the_deleted_copy_of_a_live_record_is_passed_over_in_a_resumed_list_too(
+    network: Network, repository: FakeRepository
+) -> None:
+    repository.put(replace(repository.records["oai:a:007"], deleted_in=("oai_dc",)))
+    repository.state_size = False
+    repository.fail(3, REFUSED)
+    network.harvest()
+    repository.fail(5, Fault(edit=lambda body: body.replace(b"oai:a:007", b"oai:a:000")))
+    assert network.harvest().outcome == "complete"
+    assert b"oai:a:000" in repository.sent[4]
+    assert "oai:a:000" in network.live()
+
+
 def test_a_resumed_harvest_reports_the_window_of_its_pass(network: Network, repository: FakeRepository) -> None:
     network.harvest()
     repository.put(*numbered(12, datestamp="2024-05-20T00:00:00Z", title="New"))
@@ -392,7 +438,7 @@ def test_a_token_that_leads_to_nothing_is_the_end_of_the_list(network: Network, 
     run = network.harvest()
     assert counts(run) == ("complete", 12, 0, 0, 0, 0)
     assert network.watermark() is not None
-    assert len(repository.lists()) == 4
+    assert len(repository.lists()) == 5  # the end is asked for again
 
 
 def test_empty_pages_in_between_are_walked_through(network: Network, repository: FakeRepository) -> None:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import structlog
 from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault, Request
 
 import web.cli
@@ -63,8 +62,7 @@ def lumbung(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
             code = end.code
         return Result(code, *capfd.readouterr())
 
-    yield run
-    structlog.reset_defaults()  # the commands set up logs to the stderr of this test
+    return run
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def test_a_connection_that_broke_between_two_uses_is_not_noticed(server: OwnServ
 
 
 def test_a_writer_that_stands_still_is_ended_and_the_others_go_on(catalogue: Catalogue) -> None:
-    with pytest.raises(CatalogueUnavailableError), catalogue.write() as connection:
+    with pytest.raises(CatalogueUnavailableError), catalogue.write() as connection:  # noqa: PT012 - of the whole block
         assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "1min"
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 500")
         with catalogue.write() as other:  # which waits for the first

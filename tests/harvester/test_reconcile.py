@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -239,17 +240,81 @@ def test_a_missing_record_that_a_harvest_brings_changed_is_missed_anew(make_scen
     assert scene.pending()[7].times == 1
 
 
-def test_a_record_listed_as_deleted_is_deleted_at_once_and_a_live_copy_wins(make_scene: MakeScene) -> None:
-    scene = make_scene(page_size=10)
-    scene.repository.put(*numbered(3, 4, deleted_in=("oai_dc",)))
-    live_copy = b"<header><identifier>oai:a:004</identifier><datestamp>2024</datestamp></header></ListIdentifiers>"
-    scene.repository.fail(
-        lambda r: r.verb == "ListIdentifiers" and len(scene.asked()) == 7,
-        Fault(edit=lambda body: body.replace(b"<resumptionToken", live_copy[:-18] + b"<resumptionToken")),
-    )
+def test_a_record_listed_as_deleted_is_deleted_at_once(make_scene: MakeScene) -> None:
+    scene = make_scene()
+    scene.repository.put(*numbered(3, datestamp="2024-06-01T00:00:00Z", deleted_in=("oai_dc",)))
     run = scene.reconcile()
     assert (run.outcome, run.deleted) == ("complete", 1)
     assert scene.dead() == {3}
+    with scene.catalogue.read() as connection:
+        stamps = dict(connection.execute(select(records.c.identifier, records.c.source_datestamp)).all())
+    assert stamps.pop("oai:a:003") == "2024-06-01T00:00:00Z"
+    assert set(stamps.values()) == {"2024-01-01T00:00:00Z"}
+    assert scene.asked("GetRecord") == []
+
+
+class Last(FakeRecord):
+    """A record that its repository lists last, whatever its datestamp."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its place in a list."""
+        return "9", self.identifier
+
+
+_EARLY, _LATE = "2024-01-02T00:00:00Z", "2024-02-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("live_last", [True, False])
+@pytest.mark.parametrize(("live", "deleted"), [(_EARLY, _LATE), (_LATE, _EARLY), (_EARLY, _EARLY), ("", _EARLY)])
+def test_of_a_live_and_a_deleted_copy_the_later_counts_as_in_a_harvest(
+    make_scene: MakeScene, live: str, deleted: str, live_last: bool
+) -> None:
+    """The live one on a tie; on whatever pages they are, and though each of its runs ends after a page."""
+    scene = make_scene(page_size=20)
+    alive = (Last if live_last else FakeRecord)("oai:a:004", live)
+    gone = (FakeRecord if live_last else Last)("oai:a:004", deleted, deleted_in=("oai_dc",))
+    scene.repository.put(alive)
+    scene.repository.records["its other copy"] = gone
+    wanted = {4} if deleted > live else set()
+    scene.repository.on_request = lambda r: scene.stop.set() if r.verb == "ListIdentifiers" else None
+    for _ in range(12):  # two reconciliations, of six pages each
+        scene.stop.clear()
+        scene.reconcile()
+    assert scene.dead() == wanted
+    scene.repository.on_request = lambda _r: None
+    scene.clock[0] += DAY
+    scene.stop.clear()
+    scene.harvest(full=True)
+    before = scene.records()["oai:a:004"].datestamp
+    scene.clock[0] += DAY
+    assert scene.reconcile().outcome == "nothing-new"
+    assert (scene.dead(), scene.records()["oai:a:004"].datestamp) == (wanted, before)
+
+
+@pytest.mark.parametrize("late_is_deleted", [True, False])
+def test_of_many_copies_the_latest_counts(make_scene: MakeScene, late_is_deleted: bool) -> None:
+    scene = make_scene(page_size=20)
+    scene.repository.state_size = False
+    for day in range(2, 6):
+        deleted = ("oai_dc",) if late_is_deleted is bool(day % 2) else ()
+        scene.repository.records[f"copy {day}"] = FakeRecord("oai:a:004", f"2024-01-0{day}", deleted_in=deleted)
+    scene.reconcile()
+    assert (scene.dead(), scene.pending()) == ({4} if late_is_deleted else set(), {})
+
+
+@pytest.mark.parametrize(("deleted", "wanted"), [(_LATE, {4}), ("2023-01-01T00:00:00Z", set()), (_EARLY, set())])
+def test_the_later_copy_counts_whichever_of_the_sets_it_is_in(
+    make_scene: MakeScene, deleted: str, wanted: set[int]
+) -> None:
+    scene = make_scene(sets=("one",), datestamp=_EARLY)
+    scene.repository.records["its other copy"] = FakeRecord("oai:a:004", deleted, sets=("two",), deleted_in=("oai_dc",))
+    with scene.catalogue.write() as connection:
+        connection.execute(update(members).values(sets=["one", "two"]))
+    scene.reconcile()
+    assert (scene.dead(), scene.pending()) == (wanted, {})
     assert scene.asked("GetRecord") == []
 
 
@@ -425,6 +490,147 @@ def test_an_identifier_that_came_twice_is_counted_once(make_scene: MakeScene) ->
     run = scene.reconcile()
     assert "ended after 59 of 60" in (run.error or "")
     assert scene.pending() == {}
+
+
+# -- an end that nothing marks proves nothing
+
+
+_NO_MATCH = b'<error code="noRecordsMatch"/></OAI-PMH>'
+
+
+def _unmark(body: bytes) -> bytes:
+    return re.sub(rb"<resumptionToken.*</resumptionToken>", b"", body)
+
+
+# How the last page of four, of 96 identifiers and four more, is answered instead.
+UNMARKED = {
+    "an empty page": Fault(body=_HEAD + b"<ListIdentifiers>" + _END),
+    "noRecordsMatch": Fault(body=_HEAD + _NO_MATCH),
+    "a page without a token": Fault(edit=lambda body: _unmark(body).replace(b"oai:a:09", b"oai:a:00")),
+}
+
+
+def cut_short(scene: Scene, fault: Fault) -> None:
+    """The last part of each list is answered so, and no part states a size."""
+    scene.repository.state_size = False
+    scene.repository.fail(lambda r: "|oai:a:09" in r.arguments.get("resumptionToken", ""), *[fault] * 500)
+
+
+@pytest.mark.parametrize("kind", UNMARKED)
+def test_what_an_unmarked_end_leaves_out_is_not_missing(make_scene: MakeScene, kind: str) -> None:
+    scene = make_scene(page_size=32)
+    scene.set_terms(pending_days=0)
+    cut_short(scene, UNMARKED[kind])
+    for _ in range(3):
+        run = scene.reconcile(after_days=20)
+        assert (run.outcome, run.deleted) == ("incomplete", 0)
+        assert run.error is not None
+        assert run.error.startswith(
+            "oai_dc: nothing marks the end of the list; records that it does not show, not taken as missing: 4 ["
+        )
+        assert "resumptionToken=oai_dc%7C%7C%7C2024-01-01T00%3A00%3A00Z%7Coai%3Aa%3A095" in run.error
+        assert scene.problems() == [("short-list", "")]
+        assert (scene.pending(), scene.dead(), scene.halted()) == ({}, set(), None)
+    scene.repository._faults.clear()
+    assert scene.reconcile().outcome == "nothing-new"
+
+
+def test_under_an_unmarked_end_who_waits_is_not_missed_again_and_who_is_shown_is_back(make_scene: MakeScene) -> None:
+    scene = make_scene(page_size=32)
+    scene.remove(7, 8, 98, 99)
+    scene.reconcile()
+    scene.keep("oai:a:099")
+    scene.repository.put(*numbered(7))
+    cut_short(scene, UNMARKED["an empty page"])
+    run = scene.reconcile(after_days=20)
+    assert "missing: 3 [" in (run.error or ""), "8 and 98, which wait, and 97; 99 is kept"
+    assert {n: each.times for n, each in scene.pending().items()} == {8: 1, 98: 1, 99: 1}
+    assert scene.dead() == set()
+    scene.repository._faults.clear()
+    assert scene.reconcile().deleted == 2
+    assert scene.dead() == {8, 98}
+
+
+def test_what_a_list_shows_is_of_use_however_it_ends(make_scene: MakeScene) -> None:
+    """And where it leaves out nothing, it is as good as any."""
+    scene = make_scene(page_size=32)
+    scene.repository.put(*numbered(100, datestamp="2020-01-01T00:00:00Z"), *numbered(3, deleted_in=("oai_dc",)))
+    cut_short(scene, Fault(edit=_unmark))
+    run = scene.reconcile()
+    assert (run.outcome, run.error, run.added, run.deleted) == ("complete", None, 1, 1)
+    assert scene.dead() == {3}
+    scene.repository._faults.clear()
+    scene.repository.put(*numbered(101, datestamp="2020-01-01T00:00:00Z"), *numbered(4, deleted_in=("oai_dc",)))
+    cut_short(scene, UNMARKED["an empty page"])
+    run = scene.reconcile()
+    assert (run.outcome, run.added, run.deleted) == ("incomplete", 1, 1)
+    with scene.catalogue.read() as connection:
+        row = connection.execute(select(harvests).where(harvests.c.id == run.id)).one()
+    assert "ListIdentifiers" in row.error_url
+    assert "GetRecord" in row.last_url
+    assert row.error_key is None, "the newest answer is of another request"
+    assert scene.dead() == {3, 4}
+    assert scene.pending() == {}
+
+
+@pytest.mark.parametrize(("size", "page_size"), [(True, 33), (False, 33), (False, 100)])
+def test_an_end_is_marked_by_an_empty_token_by_its_one_page_or_by_the_size(
+    make_scene: MakeScene, size: bool, page_size: int
+) -> None:
+    scene = make_scene(page_size=page_size)
+    scene.remove(99)
+    scene.repository.state_size = size
+    if size:  # which the page before has stated
+        scene.repository.fail(
+            lambda r: "|oai:a:06" in r.arguments.get("resumptionToken", ""), *[Fault(edit=_unmark)] * 9
+        )
+    assert scene.reconcile().outcome == "complete"
+    assert set(scene.pending()) == {99}
+    assert len({request.raw_query for request in scene.asked()}) == (1 if page_size == 100 else 3)
+
+
+def test_a_size_that_is_not_to_be_believed_is_no_mark_and_is_not_waited_for(make_scene: MakeScene) -> None:
+    scene = make_scene(page_size=32)
+    with scene.catalogue.write() as connection:
+        put_quirk(connection, scene.member, Quirk("size", "ignore", START, "told so", "operator"))
+    scene.repository.state_size = 500
+    assert scene.reconcile().outcome == "nothing-new"
+    scene.repository.state_size = 96
+    scene.repository.fail(
+        lambda r: "|oai:a:09" in r.arguments.get("resumptionToken", ""), *[UNMARKED["an empty page"]] * 9
+    )
+    assert "missing: 4 [" in (scene.reconcile().error or "")
+    assert scene.pending() == {}
+
+
+def test_an_unmarked_end_is_one_for_the_next_run_too(make_scene: MakeScene) -> None:
+    """The run is stopped between the end of the list and its judgement."""
+    scene = make_scene(page_size=32)
+    scene.repository.put(*numbered(100, datestamp="2020-01-01T00:00:00Z"))
+    cut_short(scene, UNMARKED["noRecordsMatch"])
+    scene.repository.on_request = lambda r: (
+        scene.stop.set() if "|oai:a:09" in r.arguments.get("resumptionToken", "") else None
+    )
+    assert "stopped by the operator" in (scene.reconcile().error or "")
+    scene.stop.clear()
+    scene.repository.requests.clear()
+    run = scene.reconcile()
+    assert (run.outcome, run.added, scene.asked()) == ("incomplete", 1, [])
+    assert "missing: 5 [" in (run.error or "")
+    assert scene.pending() == {}
+
+
+def test_an_unmarked_end_is_of_its_prefix_only(make_scene: MakeScene) -> None:
+    scene = make_scene(page_size=32, prefixes=("oai_dc", "marc"))
+    scene.set_terms(pending_days=0)
+    scene.remove(7)
+    scene.repository.state_size = False
+    scene.repository.fail(
+        lambda r: r.arguments.get("resumptionToken", "").startswith("marc"), *[Fault(edit=_unmark)] * 9
+    )
+    run = scene.reconcile()
+    assert (run.error or "").startswith("marc: nothing marks the end of the list")
+    assert scene.pending()[7].prefix == "oai_dc"
 
 
 # -- too much at once

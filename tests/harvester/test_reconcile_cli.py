@@ -8,7 +8,6 @@ from pathlib import Path
 from shutil import copy
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault
 
@@ -27,8 +26,7 @@ def run(tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LUMBUNG_HOME", str(home))
     monkeypatch.setenv("LUMBUNG_MAX_WAIT", "0.001")
-    yield lambda *arguments: CliRunner().invoke(lumbung, arguments)
-    structlog.reset_defaults()
+    return lambda *arguments: CliRunner().invoke(lumbung, arguments)
 
 
 @pytest.fixture

@@ -59,6 +59,10 @@ def test_settings_do_not_change_and_show_no_secret() -> None:
         ("BASE_URL", "http://["),
         ("ENGINE", "lucene"),
         ("ALLOW_PRIVATE", "perhaps"),
+        ("S3_ENDPOINT", "s3.example"),
+        ("S3_ENDPOINT", "https://key:secret@s3.example"),
+        ("S3_ENDPOINT", "https://s3.example:port"),
+        ("S3_ENDPOINT", "https://"),
         ("ADMIN_EMAIL", "pustaka@x.id\nX-Evil: 1"),
         ("ADMIN_EMAIL", "p\u0142stak@x.id"),
         ("BASE_URL", "http://p\u0142stak.id"),
@@ -102,7 +106,7 @@ def test_an_empty_home_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_archive_that_we_do_not_know_is_named_without_its_password() -> None:
-    with pytest.raises(ConfigError, match=r"LUMBUNG_ARCHIVE must be a file:/// URL, not one of s3:$"):
+    with pytest.raises(ConfigError, match=r"file:///FOLDER or s3://BUCKET/PREFIX, not such a s3: URL$"):
         open_archive("s3://key:secret@bucket")
     with pytest.raises(ConfigError, match=r"not a text without a scheme$"):
         open_archive("secret")

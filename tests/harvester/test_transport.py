@@ -10,13 +10,13 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.provider import FakeProvider, FakeRepository, Fault
+from fakes.raw import dripping, in_time, sending
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import InsecureRequestWarning
@@ -24,9 +24,12 @@ from urllib3.exceptions import InsecureRequestWarning
 from harvester import guard
 from harvester.errors import ThrottledError, UnreachableError
 from harvester.oai import transport as module
-from harvester.oai.transport import TRIES, Transport
+from harvester.oai.transport import TRIES, BrokenAnswerError, Transport
 
 IDENTIFY = {"verb": "Identify"}
+TOKEN = {"verb": "ListRecords", "resumptionToken": "a b/5"}
+WITH_TOKEN = "/oai?verb=ListRecords&resumptionToken=a+b%2F5"
+GZIP = {"Content-Encoding": "gzip"}
 MakeTransport = Callable[..., Transport]
 
 
@@ -48,47 +51,6 @@ def repository(provider: FakeProvider) -> FakeRepository:
     repository = FakeRepository()
     provider.serve(repository)
     return repository
-
-
-@contextmanager
-def serving_one(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """The address of a server that answers whoever comes first, and nobody else."""
-    gone = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            caller, _ = server.accept()
-            with caller, suppress(OSError):
-                caller.recv(9999)
-                answer(caller, gone)
-
-        serving = threading.Thread(target=serve)
-        serving.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}/oai"
-        finally:
-            gone.set()
-            serving.join()
-
-
-@contextmanager
-def dripping(begin: bytes, drop: bytes) -> Iterator[str]:
-    """The address of a server whose answer begins so, and then never ends."""
-
-    def drip(caller: socket.socket, gone: threading.Event) -> None:
-        caller.sendall(begin)
-        while not gone.wait(0.02):
-            caller.sendall(drop)
-
-    with serving_one(drip) as url:
-        yield url
-
-
-@contextmanager
-def in_time() -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < 5
 
 
 def is_identify(body: bytes) -> bool:
@@ -230,16 +192,13 @@ def test_an_answer_that_drips_is_given_up(
         make_transport().fetch(url, IDENTIFY)
 
 
-def test_the_body_of_a_redirect_that_drips_is_given_up(
-    make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+def test_the_body_of_a_redirect_that_drips_is_given_up_and_not_the_redirect(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_SECONDS", 0.3)
-    with (
-        dripping(b"HTTP/1.1 302 Found\r\nLocation: /new\r\n\r\n", b"x") as url,
-        in_time(),
-        pytest.raises(UnreachableError, match="not complete after"),
-    ):
-        make_transport().fetch(url, IDENTIFY)
+    monkeypatch.setattr(guard, "SKIP_SECONDS", 0.2)
+    head = f"HTTP/1.1 302 Found\r\nLocation: {provider.base}/oai?verb=Identify\r\n\r\n"
+    with dripping(head.encode(), b"x") as url, in_time():
+        assert is_identify(make_transport().fetch(url, IDENTIFY).body)
 
 
 @pytest.mark.parametrize("begin", ["", "HTTP/1.1 200 OK\r\nX-Long: ", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 "])
@@ -275,14 +234,7 @@ def test_a_head_that_drips_is_given_up(
 def test_an_answer_is_read_however_it_comes_and_one_connection_does(
     pieces: tuple[str, ...], make_transport: MakeTransport
 ) -> None:
-    """A piece that is empty stands for the next request."""
-
-    def answer(caller: socket.socket, gone: threading.Event) -> None:
-        for piece in pieces:
-            caller.sendall(piece.encode()) if piece else caller.recv(9999)
-            gone.wait(0.02)
-
-    with serving_one(answer) as url:
+    with sending(*map(str.encode, pieces)) as url:
         assert make_transport().fetch(url, IDENTIFY).body == b"page"
 
 
@@ -314,6 +266,140 @@ def test_a_server_whose_gzip_is_broken_is_asked_without(
     repository.fail("Identify", Fault(body=broken[:20] + b"\xff" * 9 + broken[29:]))
     assert is_identify(make_transport().fetch(provider.base + "/oai", IDENTIFY).body)
     assert [request.headers["Accept-Encoding"] for request in repository.requests] == ["gzip", "identity"]
+
+
+LONG = gzip.compress(bytes(range(256)) * 90)
+
+
+@pytest.mark.parametrize(
+    ("fault", "came", "words"),
+    [
+        (Fault(body=b"<OAI-PMH>" * 9999, cut=12_345), (b"<OAI-PMH>" * 9999)[:12_345], "was cut after 12,345 bytes"),
+        (Fault(body=LONG, headers=GZIP, cut=40), LONG[:40], "the connection was cut after 40 bytes"),
+        (Fault(body=b"<OAI-PMH>", cut=0), b"", "the connection was cut after 0 bytes"),
+        (Fault(body=LONG[:-9], headers=GZIP), LONG[:-9], "the packed answer ends early"),
+        (Fault(body=LONG[:20] + b"\xff" * 9 + LONG[29:]), LONG[:20] + b"\xff" * 9 + LONG[29:], "answer is damaged"),
+        (Fault(body=LONG[:-8] + bytes(8)), LONG[:-8] + bytes(8), "the packed answer is damaged"),
+    ],
+    ids=["plain", "packed", "nothing", "early", "damaged", "checksum"],
+)
+def test_of_an_answer_that_breaks_off_whatever_came_is_handed_over_with_the_reason(
+    fault: Fault,
+    came: bytes,
+    words: str,
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+) -> None:
+    repository.fail("ListRecords", *[fault] * TRIES)
+    with pytest.raises(BrokenAnswerError, match=words) as caught:
+        make_transport().fetch(provider.base + "/oai", TOKEN)
+    answer = caught.value.answer
+    assert (answer.body, answer.status, answer.url) == (came, 200, provider.base + WITH_TOKEN)
+    assert (caught.value.url, len(repository.requests)) == (answer.url, TRIES)
+    assert "Error" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("begin", "drop", "words"),
+    [
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n<OAI\r\n8\r\nx",
+            b"",
+            "in time; it has sent 5 bytes",
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n<OAIx", b"x", "not complete after"),
+    ],
+    ids=["silent", "dripping"],
+)
+def test_of_an_answer_that_takes_too_long_whatever_came_is_handed_over(
+    begin: bytes, drop: bytes, words: str, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_SECONDS", 2 if not drop else 0.3)
+    monkeypatch.setattr(module, "READ_TIMEOUT", 0.3)
+    monkeypatch.setattr(module, "TRIES", 1)
+    with dripping(begin, drop) as url, in_time(), pytest.raises(BrokenAnswerError, match=words) as caught:
+        make_transport().fetch(url, TOKEN)
+    assert caught.value.answer.body.startswith(b"<OAIx")
+    assert caught.value.url == url + WITH_TOKEN.removeprefix("/oai")
+
+
+def test_a_busy_server_is_given_its_pause_also_where_its_answer_breaks_off(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", Fault(status=503, body=b"busy", cut=2, headers={"Retry-After": "3600"}))
+    with pytest.raises(ThrottledError, match="wait 3600"):
+        make_transport(max_wait=60).fetch(provider.base + "/oai", IDENTIFY)
+
+
+@pytest.mark.parametrize(
+    ("body", "page"),
+    [
+        (gzip.compress(b"one, ") + gzip.compress(b"") + gzip.compress(b"two"), b"one, two"),
+        (gzip.compress(b"one") + bytes(512), b"one"),
+        (b"".join(gzip.compress(b"%d," % n) for n in range(9999)), b"".join(b"%d," % n for n in range(9999))),
+    ],
+    ids=["three", "padded", "many"],
+)
+def test_gzip_of_several_members_is_unpacked_to_its_end(
+    body: bytes, page: bytes, provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", Fault(body=body, headers=GZIP))
+    assert make_transport().fetch(provider.base + "/oai", IDENTIFY).body == page
+    assert len(repository.requests) == 1
+
+
+def test_gzip_of_several_members_is_damaged_where_one_is_and_too_big_where_all_are(
+    provider: FakeProvider,
+    repository: FakeRepository,
+    make_transport: MakeTransport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    repository.fail("Identify", *[Fault(body=LONG + LONG[:-9])] * TRIES)
+    with pytest.raises(BrokenAnswerError, match="ends early"):
+        make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    monkeypatch.setattr(module, "MAX_PAGE_BYTES", 2**20)
+    half = gzip.compress(b"x" * 2**19)
+    repository.fail("Identify", Fault(body=half * 2), Fault(body=half * 2 + gzip.compress(b"x" * 2**24)))
+    assert len(make_transport().fetch(provider.base + "/oai", IDENTIFY).body) == 2**20
+    with pytest.raises(UnreachableError, match="larger than 1 MB"):
+        make_transport().fetch(provider.base + "/oai", IDENTIFY)
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        (Fault(), True),
+        (Fault(status=404, body=b"no"), False),
+        (Fault(body=gzip.compress(b"page"), headers=GZIP), False),
+    ],
+    ids=["well", "trouble", "packed"],
+)
+def test_that_only_plain_answers_are_well_is_known_when_one_was(
+    then: Fault, told: bool, provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport
+) -> None:
+    repository.fail("Identify", Fault(body=LONG[:-9], headers=GZIP), Fault(cut=9), then)
+    transport = make_transport()
+    assert transport.only_plain == ""
+    transport.fetch(provider.base + "/oai", IDENTIFY)
+    words = f"the packed answer ends early, and a plain one is well: {provider.base}/oai?verb=Identify"
+    assert transport.only_plain == (words if told else "")
+
+
+def test_a_packed_answer_that_a_cut_connection_may_have_damaged_says_nothing_of_the_server(
+    provider: FakeProvider, repository: FakeRepository, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a length, whoever reads it cannot tell its end from a cut."""
+    monkeypatch.setattr(module, "TRIES", 1)
+    transport = make_transport()
+    with (
+        sending(b"HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + LONG[:-9]) as url,
+        pytest.raises(BrokenAnswerError, match="ends early"),
+    ):
+        transport.fetch(url, IDENTIFY)
+    assert is_identify(transport.fetch(provider.base + "/oai", IDENTIFY).body)
+    assert repository.requests[0].headers["Accept-Encoding"] == "identity"
+    assert transport.only_plain == ""
 
 
 def test_a_pause_is_kept_between_requests(provider: FakeProvider, repository: FakeRepository) -> None:
@@ -376,7 +462,7 @@ def test_a_redirect_into_the_private_network_is_not_followed(
         repository.fail("Identify", Fault(status=302, headers={"Location": target}))
         with pytest.raises(UnreachableError, match="and private networks are not asked") as caught:
             make_transport().fetch(provider.base + "/oai", IDENTIFY)
-    assert (caught.value.url, caught.value.problem) == (provider.base + "/oai", "redirected")
+    assert (caught.value.url, caught.value.problem) == (provider.base + "/oai?verb=Identify", "redirected")
     assert target in str(caught.value)
     assert inner.requests == []
 
@@ -442,7 +528,7 @@ def test_nobody_there_is_said_so(make_transport: MakeTransport) -> None:
     url = f"http://127.0.0.1:{closed_port()}/oai"
     with pytest.raises(UnreachableError, match="cannot be reached") as caught:
         make_transport().fetch(url, IDENTIFY)
-    assert caught.value.url == url
+    assert caught.value.url == url + "?verb=Identify"
 
 
 def test_silence_is_said_so(
@@ -452,9 +538,10 @@ def test_silence_is_said_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.02)
-    repository.fail("Identify", *[Fault(delay=30)] * 9)
-    with pytest.raises(UnreachableError, match="did not answer in time"):
-        make_transport().fetch(provider.base + "/oai", IDENTIFY)
+    repository.fail("ListRecords", *[Fault(delay=30)] * 9)
+    with pytest.raises(UnreachableError, match="did not answer in time") as caught:
+        make_transport().fetch(provider.base + "/oai", TOKEN)
+    assert caught.value.url == provider.base + WITH_TOKEN
     assert len(repository.requests) == TRIES
 
 

@@ -16,7 +16,7 @@ from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault, Requ
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from harvester.archive import Archive
+from harvester.archive import Archive, page_key
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.care import Care
 from harvester.catalogue.harvests import SUCCESSES, Run, get_status, list_runs
@@ -163,7 +163,8 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
         assert (repository.requests, network.runs("a")) == ([], [])
         opens = network.due("a")[0] or 0
         assert jakarta("2026-03-01 23:00") <= opens < jakarta("2026-03-02 00:00")
-        network.clock = opens
+        # Shortly before the end: a jump across the night would outlive the turn's lease, and look like a standstill.
+        network.clock = jakarta("2026-03-02 03:59:30")
 
         def close(request: Request) -> None:
             if request.number == 3:
@@ -193,7 +194,7 @@ def test_a_harvest_is_begun_in_its_window_ends_with_it_and_goes_on_in_the_next(n
 def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_nor_heard(network: Network) -> None:
     network.context = replace(network.context, settings=network.settings.model_copy(update={"stall_minutes": 0.01}))
     stuck, behind = network.add("stuck"), network.add("behind")
-    held, released, woken = threading.Event(), threading.Event(), threading.Event()
+    held, given, released, woken = (threading.Event() for _ in range(4))
 
     def hold(request: Request) -> None:
         if request.number == 3:
@@ -204,12 +205,13 @@ def test_a_run_without_progress_has_failed_and_its_thread_is_neither_waited_for_
     def go_on(_request: Request) -> None:
         """The host is asked again: the first one's turn was given away."""
         assert held.is_set()
+        given.set()
 
     stuck.on_request, behind.on_request = hold, go_on
 
     def let_time_pass() -> None:
         held.wait(60)
-        while not released.wait(0.05):
+        while not given.wait(0.05):
             network.clock += 1
 
     timer = threading.Thread(target=let_time_pass)
@@ -338,6 +340,49 @@ def test_jobs_are_done_after_harvests_and_one_that_fails_is_kept_and_stops_nobod
     network.clock += 60
     network.work(jobs=[Job("mail", 600, fail), Job("index", 60, index)])
     assert done[2:] == ["index of 12"]
+
+
+def test_while_the_archive_is_away_nobody_is_asked_and_then_all_goes_on(network: Network, tmp_path: Path) -> None:
+    slugs = "abcde"
+    asked = [network.add(slug, number % 2) for number, slug in enumerate(slugs)]
+    root, gone = tmp_path / "archive", tmp_path / "gone"
+    asked[0].on_request = lambda request: root.rename(gone) if request.number == 3 else None
+    with capture_logs() as logs:
+        working = threading.Thread(target=work, args=(network.context,))
+        working.start()
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 1)
+        before = sum(len(repository.requests) for repository in asked)
+        assert before <= 3 + 4 * 3, "at most two hosts with a member or two"
+        assert network.free()
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 3)
+        assert sum(len(repository.requests) for repository in asked) == before
+        assert [network.due(slug)[1] for slug in slugs] == [0] * 5, "no failure of theirs"
+        gone.rename(root)
+        wait_for(lambda: all([run.outcome for run in network.runs(slug)][-1:] == ["complete"] for slug in slugs))
+        network.context.stop.set()
+        working.join(10)
+    assert not working.is_alive()
+    assert len(list(iter_records(network.catalogue))) == 5 * 12
+    assert [run.outcome for run in network.runs("a")] == ["incomplete", "complete"]
+
+
+def test_what_the_archive_refuses_while_it_is_there_is_tried_again_after_a_pause(
+    network: Network, tmp_path: Path
+) -> None:
+    repository = network.add("a")
+    other = network.context.archive
+    other.put(page_key("a", 1, 2), b"other bytes")
+    network.work()
+    moment, failures = network.due("a")
+    assert (failures, len(repository.requests)) == (1, 2)
+    assert (moment or 0) - network.clock >= 900
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
 
 
 def test_a_host_that_another_process_asks_is_waited_for(network: Network) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from fakes.provider import FakeProvider, FakeRepository, Fault, Request
+from fakes.raw import dripping, in_time
 
+from harvester import guard
 from harvester.errors import ConfigError
 from harvester.samples import verbs
 from harvester.samples.repository import SampleRecord, SampleRepository
@@ -362,6 +364,15 @@ def test_a_redirect_is_followed_and_told(
     assert report.base_url == repository.base_url
     assert finding(report, "Redirects").examples == (f"{old} → {repository.base_url}",)
     assert len(moved.requests) == 1
+
+
+def test_the_body_of_a_redirect_is_not_waited_for(
+    repository: ModelRepository, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "SKIP_SECONDS", 0.3)
+    head = f"HTTP/1.1 302 Found\r\nLocation: {repository.base_url}?verb=Identify\r\n\r\n"
+    with dripping(head.encode(), b"x") as old, in_time():
+        assert check_base_url(old, settings).base_url == repository.base_url
 
 
 def test_where_nothing_answers_every_address_tried_is_told(provider: FakeProvider, settings: Settings) -> None:

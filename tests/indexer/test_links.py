@@ -183,6 +183,18 @@ def test_a_body_is_never_read(context: HarvestContext, site: Site, put: Put) -> 
     assert check(context) == ["alive"]
 
 
+@pytest.mark.parametrize("path", ["/robots.txt", "/1"])
+def test_the_body_of_a_redirect_is_not_waited_for(
+    path: str, context: HarvestContext, site: Site, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "SKIP_SECONDS", 0.3)
+    site.pages |= {"/1": Says(), "/2": Says(), path: Says(302, 405, {"Location": "/2"}, drips=True)}
+    put("a", site.url("/1"))
+    began = time.monotonic()
+    assert check(context) == ["alive"]
+    assert time.monotonic() - began < 5
+
+
 def test_a_closed_port_an_unknown_name_and_a_bad_certificate_are_told_apart(
     context: HarvestContext, catalogue: Catalogue, site: Site, put: Put, tmp_path: Path
 ) -> None:

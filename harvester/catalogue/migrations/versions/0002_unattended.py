@@ -104,8 +104,11 @@ def _create_tables() -> None:
         "listed",
         sa.Column("list_id", sa.Integer(), nullable=False),
         sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("deleted", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("datestamp", sa.String(40), server_default="", nullable=False),
+        sa.Column("changed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(["list_id"], ["lists.id"], name=op.f("fk_listed_list_id")),
-        sa.PrimaryKeyConstraint("list_id", "identifier", name=op.f("pk_listed")),
+        sa.PrimaryKeyConstraint("list_id", "identifier", "deleted", name=op.f("pk_listed")),
     )
     op.create_table(
         "vanished",
