@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from harvester.logs import set_up_logging
 from harvester.settings import Settings, load_settings
 from web import about, api, check, feeds, health, home, members, problems, record, search, words
 from web.assets import use_assets
@@ -12,6 +13,13 @@ from web.headers import use_headers
 from web.links import safe_url
 from web.locales import LOCALES, present_locale, use_locales
 from web.tiers import Tiers, attach_tiers
+
+
+def create_served_app() -> Flask:
+    """The site in a process of its own."""
+    settings = load_settings()
+    set_up_logging(verbose=False, log_format=settings.log_format)
+    return create_app(settings)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
