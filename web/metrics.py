@@ -55,7 +55,7 @@ class Meters:
 
 def use_metrics(app: Flask) -> None:
     """Every request is timed."""
-    disable_created_metrics()  # a second number for each, which nobody asks for
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # or each number comes with its birthday
     meters = app.extensions[_NAME] = Meters()
 
     def begin() -> None:
