@@ -13,6 +13,7 @@ _MEASUREMENTS = (
     "commit",
     "commit_postgresql",
     "harvest",
+    "harvest_s3",
     "index",
     "manners",
     "parse",

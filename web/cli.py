@@ -32,6 +32,7 @@ _COMMANDS = {
     "links": ("indexer.cli:links", "Check the links of records that are due."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
+    "catalogue": ("harvester.catalogue_cli:catalogue", "The catalogue: copy it to another database."),
     "archive": ("harvester.archive_cli:archive", "The archive: copy it to another place."),
     "work": ("web.work_cli:work", "Harvest the members as they are due, until stopped."),
     "serve": ("web.cli:serve", "Serve the site."),

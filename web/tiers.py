@@ -14,6 +14,7 @@ from indexer.engine import Engine
 from indexer.engine.opening import open_engine
 
 _NAME = "lumbung"
+_PATIENCE = 8.0  # seconds: readers would rather hear that the catalogue is away
 
 
 class Tiers:
@@ -32,7 +33,7 @@ class Tiers:
         """The catalogue. Raises `CatalogueError` where it cannot be opened."""
         with self._opening["catalogue"]:
             if self._catalogue is None:
-                self._catalogue = open_catalogue(self.settings.catalogue_url)
+                self._catalogue = open_catalogue(self.settings.catalogue_url, patience=_PATIENCE)
             return self._catalogue
 
     @property
