@@ -113,7 +113,7 @@ def test_what_was_backed_up_comes_back_elsewhere_and_goes_on(places: Places, mem
 
     places.run(empty, read_commands(f"restore: {places.kind}"))
     assert content(empty) == before
-    runs = empty.harvest()
+    runs = empty.harvest(*LATE) | empty.harvest(*EARLY)  # the former have the numbers of runs that the archive knows
     assert {slug: run["outcome"] for slug, run in runs.items()} == {
         **dict.fromkeys(EARLY, "nothing-new"),
         **dict.fromkeys(LATE, "complete"),
