@@ -265,7 +265,7 @@ class Turns:
             return run  # it stays due
         else:
             next_run = leases.settle_failure(connection, member, now, turn.was_due, rest=turn.rest)
-        self._log.info("settled", member=member.slug, outcome=run.outcome, next_run=_time(next_run))
+        self._log.info("settled", member=member.slug, harvest=run.id, outcome=run.outcome, next_run=_time(next_run))
         return run
 
     def _end_open_run(self, turn: Turn, member: Member, error: Exception, *, failed: bool = False) -> None:

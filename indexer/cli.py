@@ -172,7 +172,7 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
     from indexer.tiers import HARMLESS, Summary, TierCheck
 
     settings, summary = load_settings(), Summary()
-    archive = open_archive(settings.archive_url)
+    archive = open_archive(settings.archive_url, settings.s3_endpoint)
     with opened_catalogue() as catalogue, closing(open_engine(settings)) as engine, _progress("checking") as progress:
 
         def build_anew() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from importlib.metadata import version
 from urllib.error import URLError
@@ -87,8 +87,11 @@ def lumbung(context: click.Context, verbose: bool) -> None:
     environment. `lumbung COMMAND --help` explains each command.
     """
     from harvester.logs import set_up_logging
+    from harvester.settings import load_settings
 
     set_up_logging(verbose=verbose)
+    with suppress(ConfigError):  # which the command tells, if it needs settings
+        set_up_logging(verbose=verbose, log_format=load_settings().log_format)
     context.obj = _preview
 
 
@@ -144,7 +147,7 @@ def serve(host: str, port: int, workers: int) -> None:
     settings = load_settings()
     open_catalogue(settings.catalogue_url).close()  # migrated once, before several processes open it
     Granian(
-        "web.app:create_app",
+        "web.app:create_served_app",
         factory=True,
         address=host,
         port=port,

@@ -49,8 +49,8 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     from harvester.worker import work as work_on
     from indexer.links import LinkChecker, report_links
 
-    set_up_logging(verbose=not quiet)
     settings = load_settings()
+    set_up_logging(verbose=not quiet, log_format=settings.log_format)
     jobs = [
         Job("index", _JOB_SECONDS, _index),
         Job("mail", _JOB_SECONDS, _mail),
