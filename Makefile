@@ -16,8 +16,10 @@ run: venv ## Start sample members, harvest them, index and serve on http://127.0
 test: dev-venv ## Run the whole test suite (PYTEST_ARGS="-k words")
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-services: ## Install and start real servers (PostgreSQL, S3, proxy, browser; root on Debian) and run the whole suite, none skipped
+test-services: ## Install and start real servers (PostgreSQL, S3, Elasticsearch, proxy, browser) and run the whole suite, none skipped
 	@.ci/services
+	@$(MAKE) dev-venv
+	@cd tests && ../$(BIN)/python -m services.elasticsearch
 	@CI=true $(MAKE) test
 
 lint: dev-venv ## Check style and formatting with ruff

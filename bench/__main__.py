@@ -12,6 +12,7 @@ _MEASUREMENTS = (
     "check",
     "commit",
     "commit_postgresql",
+    "elastic",
     "harvest",
     "harvest_s3",
     "index",

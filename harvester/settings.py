@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from errno import EISDIR
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 SETTINGS_FILE = "lumbung.toml"
+_INDEX_NAME = re.compile(r"(?:/(?:[a-z0-9][a-z0-9_.-]{0,99}/?)?)?")
 
 
 class Settings(BaseSettings):
@@ -39,7 +41,24 @@ class Settings(BaseSettings):
     )
     archive: str = Field("", description="file:///FOLDER or s3://BUCKET/PREFIX; default: in the home folder")
     s3_endpoint: str = Field("", description="address of the S3 server; default: that of AWS")
-    engine: str = Field("embedded:", description="search engine; `embedded:` keeps its index in the home folder")
+    engine: str = Field(
+        "embedded:",
+        description="search engine: `embedded:`, its index in the home folder, or http(s)://user:password@host:9200",
+        repr=False,
+    )
+    engine_api_key: str = Field(
+        "", description="API key of the search server, instead of user and password", repr=False
+    )
+    engine_ca: str = Field("", description="file of the certificates by which the search server is known")
+    engine_shards: int = Field(1, ge=1, le=1024, description="parts that a new index on a search server has")
+    engine_replicas: int = Field(1, ge=0, le=100, description="copies of each part on other servers")
+    engine_timeout: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+        description="seconds that a search waits; what is written six times as long",
+    )
     base_url: str = Field("http://127.0.0.1:8080", description="public URL of the site")
     admin_email: str = Field("", description="address of the network's operator; members see it in every request")
     secret_key: str = Field(
@@ -149,7 +168,13 @@ class Settings(BaseSettings):
     @classmethod
     def _engine_is_known(cls, value: str) -> str:
         if value != "embedded:":
-            raise ValueError("must be `embedded:`")
+            try:
+                parts = urlsplit(value)
+                right = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+            except ValueError:
+                right = None
+            if not (right and _INDEX_NAME.fullmatch(parts.path)) or parts.query or parts.fragment:
+                raise ValueError("must be `embedded:` or a search server such as https://host:9200")
         return value
 
     @property
@@ -210,6 +235,9 @@ _AT_MOST = {
     "max_wait": "seconds above 0, 86400",
     "stall_minutes": "minutes above 0, 10080",
     "link_days": "days, 0 to 3650",
+    "engine_shards": "parts, 1 to 1024",
+    "engine_replicas": "copies, 0 to 100",
+    "engine_timeout": "seconds above 0, 600",
 }
 # What a value must be, by the kind of pydantic's error; our own validators say it themselves.
 _MUST_BE = {

@@ -15,7 +15,7 @@ from harvester.logs import ForwardingHandler
 
 __all__ = ["catalogue_url", "database", "migrated", "new_catalogue", "postgresql"]  # fixtures
 
-pytest_plugins = ["services.s3"]
+pytest_plugins = ["services.elasticsearch", "services.s3"]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

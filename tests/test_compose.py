@@ -94,20 +94,15 @@ def test_our_services_wait_for_the_servers_and_have_settings_that_exist(name: st
     assert healthy == {"postgres", "elasticsearch"}
     assert service["depends_on"]["bucket"] == {"condition": "service_completed_successfully"}
     settings = {word for word in service["environment"] if word.startswith("LUMBUNG_")}
-    assert not settings - {f"LUMBUNG_{word.upper()}" for word in Settings.model_fields} - NOT_YET
+    assert not settings - {f"LUMBUNG_{word.upper()}" for word in Settings.model_fields}
     hosts = re.findall(r"(?:@|//)([a-z0-9]+):\d+", " ".join(service["environment"].values()))
     assert set(hosts) == {"postgres", "s3", "elasticsearch"}
 
 
 def test_the_settings_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    if NOT_YET:
-        pytest.skip("Elasticsearch is not there yet")
     for variable, value in COMPOSE.services["serve"]["environment"].items():
         monkeypatch.setenv(variable, value)
     assert Settings().catalogue_url == "postgresql://lumbung:key-of-postgres@postgres:5432/lumbung"
-
-
-NOT_YET = {"LUMBUNG_ENGINE_REPLICAS"} if "engine_replicas" not in Settings.model_fields else set()
 
 
 def _commands() -> list[list[str]]:

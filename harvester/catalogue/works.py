@@ -147,6 +147,12 @@ def count_work_changes(connection: Connection, after: int) -> int:
     return connection.execute(query).scalar_one()
 
 
+def count_works(connection: Connection) -> int:
+    """How many works have a live record."""
+    query = select(func.count(records.c.work_id.distinct())).where(records.c.deleted.is_(False))
+    return connection.execute(query).scalar_one()
+
+
 # Statements that are compiled once: most of the time went there.
 _KEY, _RECORD = match_keys.c.key, match_keys.c.record_id
 _KEYS = select(_RECORD, _KEY).where(is_among(_RECORD)).order_by(_RECORD, _KEY)
