@@ -6,7 +6,7 @@ import re
 import secrets
 from errno import EISDIR
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     mail_from: str = Field(
         "", validate_default=True, description="sender of mails to members; default: the operator's address"
     )
+    log_format: Literal["text", "json"] = Field("text", description="how logs are written: `text` or `json`")
     network_name: str = Field("Lumbung", description="the name of the network, shown on every page")
 
     @classmethod
@@ -243,6 +244,7 @@ _MUST_BE = {
     "bool": "must be true or false",
     "string": "must be a text",
     "path": "must be the path of a folder",
+    "literal": "must be `text` or `json`",
 }
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from importlib.metadata import version
 from urllib.error import URLError
@@ -32,6 +32,7 @@ _COMMANDS = {
     "links": ("indexer.cli:links", "Check the links of records that are due."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
+    "catalogue": ("harvester.catalogue_cli:catalogue", "The catalogue: copy it to another database."),
     "archive": ("harvester.archive_cli:archive", "The archive: copy it to another place."),
     "work": ("web.work_cli:work", "Harvest the members as they are due, until stopped."),
     "serve": ("web.cli:serve", "Serve the site."),
@@ -86,8 +87,11 @@ def lumbung(context: click.Context, verbose: bool) -> None:
     environment. `lumbung COMMAND --help` explains each command.
     """
     from harvester.logs import set_up_logging
+    from harvester.settings import load_settings
 
     set_up_logging(verbose=verbose)
+    with suppress(ConfigError):  # which the command tells, if it needs settings
+        set_up_logging(verbose=verbose, log_format=load_settings().log_format)
     context.obj = _preview
 
 
@@ -150,7 +154,7 @@ def serve(host: str, port: int, workers: int, *, without_search: bool) -> None:
         check_schema(settings)
     open_catalogue(settings.catalogue_url).close()  # migrated once, before several processes open it
     Granian(
-        "web.app:create_app",
+        "web.app:create_served_app",
         factory=True,
         address=host,
         port=port,

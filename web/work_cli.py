@@ -50,8 +50,8 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     from indexer.engine.opening import check_schema
     from indexer.links import LinkChecker, report_links
 
-    set_up_logging(verbose=not quiet)
     settings = load_settings()
+    set_up_logging(verbose=not quiet, log_format=settings.log_format)
     check_schema(settings)
     jobs = [
         Job("index", _JOB_SECONDS, _index),

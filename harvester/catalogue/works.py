@@ -56,6 +56,13 @@ def list_changes(connection: Connection, after: tuple[int, int], until: int, lim
     return [(row.datestamp, row.id) for row in connection.execute(query)]
 
 
+def find_oldest_change(connection: Connection, after: tuple[int, int]) -> int | None:
+    """The datestamp of the first record that `list_changes` would list however late; None where there is none."""
+    place = (records.c.datestamp, records.c.id)
+    query = select(records.c.datestamp).where(tuple_(*place) > after).order_by(*place).limit(1)
+    return connection.scalar(query)
+
+
 def close_changes(connection: Connection, now: int) -> int:
     """The second up to which `list_changes` lists all that was committed so far, and all there will ever be.
 

@@ -64,6 +64,12 @@ def record(name: str, title: str, **others: object) -> FakeRecord:
     return FakeRecord(f"oai:x:{name}", title=title, payload=payload, **others)  # type: ignore[arg-type]  # its fields
 
 
+_FOREIGN_KEYS = {
+    "sqlite": ("PRAGMA foreign_keys=OFF", "PRAGMA foreign_keys=ON"),
+    "postgresql": ("SET session_replication_role = replica", "SET session_replication_role = origin"),
+}
+
+
 @dataclass
 class Home:
     """An installation with two members, harvested and indexed: twelve records, one of them deleted, two of one work."""
@@ -133,12 +139,13 @@ class Home:
 
     def edit(self, *statements: object) -> None:
         """Rows are changed by hand, as no program of ours would."""
-        with self.catalogue.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        off, on = _FOREIGN_KEYS[self.catalogue.engine.dialect.name]
+        with self.catalogue.engine.execution_options(lumbung_write="alone").connect() as connection:
+            connection.connection.cursor().execute(off)  # not within a transaction
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]  # a statement of Core
             connection.commit()
-            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+            connection.connection.cursor().execute(on)
 
 
 @pytest.fixture
@@ -149,8 +156,11 @@ def engine_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path, catalogue: Catalogue, engine_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(
+    tmp_path: Path, catalogue: Catalogue, catalogue_url: str, engine_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Home]:
     monkeypatch.setenv("LUMBUNG_HOME", str(tmp_path))
+    monkeypatch.setenv("LUMBUNG_CATALOGUE", catalogue_url)
     monkeypatch.setenv("LUMBUNG_ENGINE", engine_url)
     monkeypatch.setenv("LUMBUNG_ENGINE_REPLICAS", "0")
     monkeypatch.chdir(tmp_path)
@@ -589,6 +599,7 @@ main()
 """
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # whose processes take long to be killed so often
 def test_a_repair_that_is_killed_at_any_call_and_run_again_ends_right(home: Home) -> None:
     before = home.shown()
     damages = (flip_payload, flip_tombstone, drop_key, join_strangers, forget_change, edit_count, add_stranger)
