@@ -11,6 +11,7 @@ from web.failures import use_failures
 from web.headers import use_headers
 from web.links import safe_url
 from web.locales import LOCALES, present_locale, use_locales
+from web.oai import provider
 from web.tiers import Tiers, attach_tiers
 
 
@@ -34,6 +35,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     use_assets(app)
     use_headers(app)
     use_failures(app)
-    for module in (home, search, record, members, problems, check, feeds, about, api, health):
+    for module in (home, search, record, members, problems, check, feeds, about, api, health, provider):
         app.register_blueprint(module.blueprint)
     return app
