@@ -25,6 +25,8 @@ VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "ListRecords": (("metadataPrefix",), _WINDOW, True),
 }
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?\Z", re.ASCII)
+_NAME = r"[A-Za-z0-9\-_.!~*'()]+"
+_GRAMMAR = {"metadataPrefix": re.compile(_NAME), "set": re.compile(f"{_NAME}(:{_NAME})*")}
 _XML_CANNOT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DAY = 86_400
 FOREVER = 1 << 50
@@ -93,6 +95,11 @@ def _argument_errors(verb: str, pairs: Sequence[tuple[str, str]], given: dict[st
         others = ", ".join(shown(name) for name in names if name != "resumptionToken")
         return found + ([f"a resumptionToken stands alone with the verb; leave out {others}"] if others else [])
     found += [f"{verb} needs the argument {name}" for name in needed if not given.get(name)]
+    found += [
+        f"the {name} {shown(given[name])} has characters that none may have; letters, digits and -_.!~*'() may stand in it"
+        for name in names
+        if name in _GRAMMAR and (given[name] or name not in needed) and not _GRAMMAR[name].fullmatch(given[name])
+    ]
     known = (*needed, *allowed, *(("resumptionToken",) if resumable else ()))
     told = f"it takes {', '.join(known)}" if known else "it takes none"
     return found + [f"{verb} has no argument {shown(name)}; {told}" for name in names if name not in known]
