@@ -45,7 +45,7 @@ class _Local(etree.Resolver):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def resolve(self, url: str, public_id: str, context: Any) -> Any:
+    def resolve(self, url: str, public_id: str, context: Any) -> Any:  # noqa: ARG002 - the signature is lxml's
         path = self._folder / url.rpartition("/")[2]
         return self.resolve_filename(str(path), context) if path.is_file() else None
 

@@ -96,7 +96,7 @@ def _argument_errors(verb: str, pairs: Sequence[tuple[str, str]], given: dict[st
         return found + ([f"a resumptionToken stands alone with the verb; leave out {others}"] if others else [])
     found += [f"{verb} needs the argument {name}" for name in needed if not given.get(name)]
     found += [
-        f"the {name} {shown(given[name])} has characters that none may have; letters, digits and -_.!~*'() may stand in it"
+        f"the {name} {shown(given[name])} has characters that none may have: letters, digits and -_.!~*'() stand in it"
         for name in names
         if name in _GRAMMAR and (given[name] or name not in needed) and not _GRAMMAR[name].fullmatch(given[name])
     ]
