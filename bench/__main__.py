@@ -15,6 +15,7 @@ _MEASUREMENTS = (
     "harvest",
     "index",
     "manners",
+    "oai",
     "parse",
     "schedule",
     "search",

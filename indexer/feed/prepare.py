@@ -85,6 +85,13 @@ def advance(catalogue: Catalogue, domain: str, *, seconds: float = float("inf"))
                 _store(connection, prepared, catalogue.now())
 
 
+def prepare_rows(catalogue: Catalogue, domain: str, found: Iterable[CataloguedRecord]) -> list[FeedRow]:
+    """Rows of these records, each as if there were no other; nothing is stored."""
+    with catalogue.read() as connection:
+        preparer = _Preparer(catalogue, domain, list_sources(connection))
+    return [each.row for each in preparer.prepare(found)]
+
+
 def is_behind(catalogue: Catalogue) -> bool:
     """Whether anything was committed that the feed does not show yet."""
     with catalogue.read() as connection:
