@@ -118,7 +118,9 @@ def _single(client: FlaskClient, count: int, rounds: int) -> list[float]:
     for at in range(rounds):
         public_id = encode_public_id(make_public_id("member", f"oai:r:{1 + at * (count // rounds)}"))
         begin = time.perf_counter()
-        text = client.get(f"/oai?verb=GetRecord&metadataPrefix=oai_dc&identifier=oai:network.example:member/{public_id}").text
+        text = client.get(
+            f"/oai?verb=GetRecord&metadataPrefix=oai_dc&identifier=oai:network.example:member/{public_id}"
+        ).text
         times.append(time.perf_counter() - begin)
         assert "<metadata>" in text, text
     return times
@@ -130,12 +132,16 @@ def _fill(home: Path, count: int) -> None:
         member = add_member(connection, Member("member", "Member", "http://r.example.ac.id/oai"), catalogue.now())
     _, statements = read_or_make(min(count, _DISTINCT))
     with closing(open_catalogue(settings.catalogue_url)) as catalogue:
-        bases = prepare_rows(catalogue, settings.repository_domain, (_record(at, one) for at, one in enumerate(statements, 1)))
+        bases = prepare_rows(
+            catalogue, settings.repository_domain, (_record(at, one) for at, one in enumerate(statements, 1))
+        )
     tuples = [astuple(row) for row in bases]
     database = sqlite3.connect(home / "catalogue.sqlite")
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):
         database.execute(f"PRAGMA {pragma}")
-    indexes = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('feed', 'records')").fetchall()
+    indexes = database.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('feed', 'records')"
+    ).fetchall()
     for name, _ in indexes:
         database.execute(f"DROP INDEX {name}")
 
@@ -146,11 +152,35 @@ def _fill(home: Path, count: int) -> None:
     columns = len(feed.c)
     database.executemany(
         f"INSERT INTO feed VALUES ({', '.join('?' * columns)})",  # noqa: S608 - question marks
-        rows(lambda number, public, at: (number, public, member.id, at, number % 50 == 0, *tuples[number % len(tuples)][5:7], number, 0, *tuples[number % len(tuples)][9:])),
+        rows(
+            lambda number, public, at: (
+                number,
+                public,
+                member.id,
+                at,
+                number % 50 == 0,
+                *tuples[number % len(tuples)][5:7],
+                number,
+                0,
+                *tuples[number % len(tuples)][9:],
+            )
+        ),
     )
     database.executemany(
         "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        rows(lambda number, public, at: (number, public, member.id, f"oai:r:{number}", number, at, at, "2025-03-14", number % 50 == 0)),
+        rows(
+            lambda number, public, at: (
+                number,
+                public,
+                member.id,
+                f"oai:r:{number}",
+                number,
+                at,
+                at,
+                "2025-03-14",
+                number % 50 == 0,
+            )
+        ),
     )
     for _, statement in indexes:
         database.execute(statement)
@@ -165,4 +195,6 @@ def _fill(home: Path, count: int) -> None:
 def _record(number: int, statements: Any) -> CataloguedRecord:
     form = Form("oai_dc", dublin_core(statements).encode(), (), (), False, "2025-04-01T00:00:00Z")
     public_id = encode_public_id(make_public_id("member", f"oai:r:{number}"))
-    return CataloguedRecord(number, public_id, "member", f"oai:r:{number}", number, _FIRST, _FIRST, "2025-03-14", False, (form,))
+    return CataloguedRecord(
+        number, public_id, "member", f"oai:r:{number}", number, _FIRST, _FIRST, "2025-03-14", False, (form,)
+    )
