@@ -87,11 +87,11 @@ def find_row(connection: Connection, public_id: str) -> FeedRow | None:
 def list_rows(
     connection: Connection, chosen: Selection, after: tuple[int, int], limit: int, *, payloads: bool
 ) -> list[Shown]:
-    """The next rows of the list behind (datestamp, record number), in that order."""
+    """The next rows of the list behind (datestamp, record number), in that order; behind (`from_`, 0) all of them."""
     place = (feed.c.datestamp, feed.c.record_id)
     bodies = ([feed.c.payload, forms.c.xml] if chosen.source_prefix else [feed.c.payload]) if payloads else []
     query = _narrowed(select(*_HEADER, *bodies), chosen)
-    # Both conditions on the datestamp: databases seek by it, and the pair only tells neighbours apart.
+    # The only lower bound, or SQLite would seek by another one and read its way to this one.
     query = query.where(tuple_(*place) > tuple_(bindparam("after_at"), bindparam("after_id")))
     query = query.order_by(*place).limit(limit)
     found = connection.execute(query, {"after_at": after[0], "after_id": after[1]}).all()
@@ -100,11 +100,12 @@ def list_rows(
 
 def count_rows(connection: Connection, chosen: Selection) -> int:
     """How many rows the list holds."""
-    return int(connection.execute(_narrowed(select(func.count()), chosen)).scalar_one())
+    query = _narrowed(select(func.count()), chosen).where(feed.c.datestamp >= chosen.from_)
+    return int(connection.execute(query).scalar_one())
 
 
 def _narrowed(query: Select[Any], chosen: Selection) -> Select[Any]:
-    query = query.select_from(feed).where(feed.c.datestamp >= chosen.from_, feed.c.datestamp <= chosen.until)
+    query = query.select_from(feed).where(feed.c.datestamp <= chosen.until)
     if chosen.set_kind == "access":
         query = query.where(feed.c.open)
     elif chosen.set_value:

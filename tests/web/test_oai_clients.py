@@ -68,13 +68,15 @@ def test_scythe(url: str, everything: Headers, part: str, method: str) -> None:
     assert [(each.identifier, each.datestamp, each.deleted) for each in headers] == wanted
 
 
+# Without onRecord it keeps the last part only.
 _HTTP_OAI = """
 use HTTP::OAI;
 my ($url, %chosen) = @ARGV;
-my $found = HTTP::OAI::Harvester->new(baseURL => $url)->ListRecords(metadataPrefix => 'oai_dc', %chosen);
-while (my $record = $found->next) {
-    print join(' ', $record->identifier, $record->datestamp, $record->is_deleted ? 1 : 0), "\\n";
-}
+my $found = HTTP::OAI::Harvester->new(baseURL => $url)->ListRecords(
+    metadataPrefix => 'oai_dc', %chosen, onRecord => sub {
+        my $record = shift;
+        print join(' ', $record->identifier, $record->datestamp, $record->is_deleted ? 1 : 0), "\\n";
+    });
 die $found->message if $found->is_error;
 """
 

@@ -216,6 +216,7 @@ class Repository:
             from_=max(asked.from_, 0),
             until=until,
             seen=self.moment,
+            after_at=max(asked.from_, 0),
         )
 
     def _select(self, connection: Connection, position: Position) -> Selection | None:

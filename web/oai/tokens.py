@@ -26,7 +26,7 @@ class Position:
     from_: int = 0
     until: int = 0
     seen: int = 0
-    after_at: int = -1
+    after_at: int = 0
     after_id: int = 0
     after_name: str = ""
     cursor: int = 0
