@@ -32,6 +32,7 @@ _FIRST = 1_600_000_000
 _A_SECOND = 400  # records of one datestamp
 _DISTINCT = 20_000
 _PART = 200
+_KEY = "bench"
 
 
 def measure(*, quick: bool) -> Report:
@@ -39,14 +40,14 @@ def measure(*, quick: bool) -> Report:
     count = 50_000 if quick else 5_000_000
     deep = count // 5
     home = prepared(f"oai-{count}", "1", lambda folder: _fill(folder, count))
-    settings = Settings(home=home, secret_key="bench", base_url="http://network.example", oai_part=_PART)
+    settings = Settings(home=home, secret_key=_KEY, base_url="http://network.example", oai_part=_PART)
     app = create_app(settings)
     client = app.test_client()
     begin = time.process_time()
     first = client.get("/oai?verb=ListRecords&metadataPrefix=oai_dc").text
     counted = time.process_time() - begin
     token = _token_in(first)
-    position = read_token(token, "ListRecords", ["bench"])
+    position = read_token(token, "ListRecords", [_KEY])
     far = replace(position, after_at=_FIRST + deep // _A_SECOND - 1, after_id=deep, cursor=deep)
     shallow, at_depth = _time_by_turns(client, position, far, 5 if quick else 40)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -72,8 +73,9 @@ def measure(*, quick: bool) -> Report:
     )
     app.extensions["lumbung"].close()
     return Report(
-        f"ListRecords, ListIdentifiers and GetRecord of `web.oai` through WSGI in one process and thread, {_PART} records "
-        f"a part, out of a SQLite catalogue with {count:,} prepared records (texts of {_DISTINCT:,}). Processor time.",
+        f"ListRecords, ListIdentifiers and GetRecord of `web.oai` through WSGI in one process and thread, {_PART} "
+        f"records a part, out of a SQLite catalogue with {count:,} prepared records (texts of {_DISTINCT:,}). "
+        "Processor time.",
         figures,
     )
 
@@ -87,7 +89,7 @@ def _token_in(text: str) -> str:
 def _time_by_turns(client: FlaskClient, near: Position, far: Position, rounds: int) -> tuple[float, float]:
     """Median seconds of parts that begin near and far; each part is another one, none is read twice."""
     times: tuple[list[float], list[float]] = ([], [])
-    tokens = [write_token(position, ["bench"]) for position in (near, far)]
+    tokens = [write_token(position, [_KEY]) for position in (near, far)]
     for _ in range(rounds):
         for at in (0, 1):
             begin = time.process_time()
@@ -106,8 +108,8 @@ def _walk(client: FlaskClient, verb: str, token: str, parts: int, headers: dict[
         answer = client.get(f"/oai?verb={verb}&resumptionToken={token}", headers=headers)
         worked += time.process_time() - begin
         if headers:
-            position = read_token(token, verb, ["bench"])
-            token = write_token(replace(position, after_id=position.after_id + 1), ["bench"])
+            position = read_token(token, verb, [_KEY])
+            token = write_token(replace(position, after_id=position.after_id + 1), [_KEY])
         else:
             token = _token_in(answer.text)
     return parts * _PART / worked
@@ -140,7 +142,8 @@ def _fill(home: Path, count: int) -> None:
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):
         database.execute(f"PRAGMA {pragma}")
     indexes = database.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('feed', 'records')"
+        "SELECT name, sql FROM sqlite_master "
+        "WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('feed', 'records')"
     ).fetchall()
     for name, _ in indexes:
         database.execute(f"DROP INDEX {name}")

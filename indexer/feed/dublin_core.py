@@ -37,8 +37,7 @@ class Statement(NamedTuple):
 
 def make_statements(description: Description) -> tuple[Statement, ...]:
     """What the description says, in the usual order of the elements, each thing once."""
-    lines = (line._replace(text=xml_text(line.text)) for line in _iter_statements(description))
-    return tuple(dict.fromkeys(line for line in lines if line.text))
+    return tuple(dict.fromkeys([line for line in _iter_statements(description) if line.text]))
 
 
 def xml_text(text: str) -> str:
@@ -64,9 +63,9 @@ def _render(element: str, text: str, language: str) -> str:
 def _iter_statements(description: Description) -> Iterator[Statement]:
     kind, rights = description.type, description.rights
     for element, texts in (("title", description.titles), ("description", description.abstracts)):
-        yield from (Statement(element, text.value, text.language or "") for text in texts)
+        yield from (Statement(element, xml_text(text.value), text.language or "") for text in texts)
     for element, names in (("creator", description.creators), ("contributor", description.contributors)):
-        yield from (Statement(element, _inverted(name)) for name in names)
+        yield from (Statement(element, xml_text(_inverted(name))) for name in names)
     for element, values in (
         ("subject", description.subjects),
         ("publisher", description.publishers),
@@ -83,7 +82,7 @@ def _iter_statements(description: Description) -> Iterator[Statement]:
         # what the member says of its rights, in its own words
         ("rights", [text for name, text in description.raw if name.lower().endswith("rights")]),
     ):
-        yield from (Statement(element, value) for value in values)
+        yield from (Statement(element, xml_text(value)) for value in values)
 
 
 def _identifiers(description: Description) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The feed is prepared once for each change; changed rules stamp what really differs; copies give way to what is nearer."""
+"""The feed is prepared once for each change; changed rules stamp what differs; copies give way to what is nearer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class Hub:
             + "</record>"
             for number, title in enumerate(titles, 1)
         )
-        page = f"<OAI-PMH><responseDate>2025-02-01T00:00:00Z</responseDate><ListRecords>{records}</ListRecords></OAI-PMH>"
+        page = (
+            f"<OAI-PMH><responseDate>2025-02-01T00:00:00Z</responseDate><ListRecords>{records}</ListRecords></OAI-PMH>"
+        )
         with self.catalogue.write() as connection:
             if slug not in self.members:
                 self.members[slug] = add_member(connection, Member(slug, slug, f"https://{slug}.test/oai"), 1)

@@ -12,8 +12,10 @@ from indexer.feed.marc import render_marc
 
 _THESIS = """<dc xmlns:dc="http://purl.org/dc/elements/1.1/">
 <dc:title xml:lang="id">Panen padi &amp; irigasi &lt;desa&gt;</dc:title><dc:title>Rice</dc:title>
-<dc:creator>Wijaya, Budi</dc:creator><dc:creator>Balai Pertanian</dc:creator><dc:contributor>Sari, Ani</dc:contributor>
-<dc:subject>padi</dc:subject><dc:description>Meneliti panen.</dc:description><dc:publisher>Universitas Alfa</dc:publisher>
+<dc:creator>Wijaya, Budi</dc:creator><dc:creator>Balai Pertanian</dc:creator>
+<dc:contributor>Sari, Ani</dc:contributor>
+<dc:subject>padi</dc:subject>
+<dc:description>Meneliti panen.</dc:description><dc:publisher>Universitas Alfa</dc:publisher>
 <dc:date>2019-03-12</dc:date><dc:type>Skripsi</dc:type><dc:format>application/pdf</dc:format>
 <dc:identifier>https://alfa.example/1</dc:identifier><dc:identifier>10.5555/alfa.1</dc:identifier>
 <dc:source>Jurnal Tani; Vol. 5</dc:source><dc:language>id</dc:language><dc:relation>https://alfa.example/2</dc:relation>

@@ -27,7 +27,6 @@ _NETWORKS = {
     "pair": {"a": "xb", "b": "ya"},
     "ring": {"a": "xc", "b": "ya", "c": "b"},
     "tree": {"a": "x", "b": "xy", "c": "ab"},
-    "mesh": {"a": "xbc", "b": "yac", "c": "abx"},
 }
 
 
@@ -77,7 +76,7 @@ def test_a_network_of_networks_settles(name: str, stack: ExitStack, tmp_path: Pa
     hubs: list[Hub] = []
     for hub in edges:
         home = tmp_path / hub
-        settings = Settings(home=home, base_url=f"http://{hub}.test", secret_key="k", oai_part=4)
+        settings = Settings(home=home, base_url=f"http://{hub}.test", secret_key="k", oai_part=8)
         app = create_app(settings)
         urls[hub] = stack.enter_context(served(app))
         hubs.append(Hub(hub, home, app.test_client(), urls[hub]))
@@ -98,12 +97,12 @@ def test_a_network_of_networks_settles(name: str, stack: ExitStack, tmp_path: Pa
         live = [r for repository in repositories.values() for r in repository.records.values() if not r.deleted_in]
         return sorted(f"{record.identifier} {record.title}" for record in live)
 
-    go_round(len(hubs))
+    go_round(2)
     everywhere = hubs if name != "tree" else hubs[1:]
     assert [hub.origins() for hub in everywhere] == [expected()] * len(everywhere)
     now = format_datestamp(datetime.now(UTC))
     repositories["x"].put(FakeRecord("oai:x:1", now, "Changed"), FakeRecord("oai:x:2", now, deleted_in=("oai_dc",)))
-    go_round(len(hubs) + 1)
+    go_round(2)
     settled = [hub.feed() for hub in hubs]
     assert [hub.origins() for hub in everywhere] == [expected()] * len(everywhere)
     go_round(1)

@@ -1,4 +1,4 @@
-"""Who polls with `from` = the last responseDate misses nothing, whatever is written meanwhile, and whoever is killed."""
+"""Who polls with `from` = the last responseDate misses nothing, whatever is written and whoever is killed."""
 
 from __future__ import annotations
 
