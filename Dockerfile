@@ -11,7 +11,8 @@ COPY web ./web
 RUN /opt/lumbung/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11.14-slim-bookworm
-RUN useradd --uid 10001 --home-dir /var/lib/lumbung --create-home lumbung
+RUN useradd --uid 10001 --home-dir /var/lib/lumbung --create-home lumbung \
+    && install -d -o lumbung -g lumbung -m 700 /var/lib/lumbung/data
 COPY --from=build /opt/lumbung /opt/lumbung
 ENV PATH=/opt/lumbung/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -22,5 +23,8 @@ WORKDIR /var/lib/lumbung
 VOLUME /var/lib/lumbung/data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# Alive even while a tier is away: a restart of the site would mend none of them.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s \
+    CMD ["python", "-c", "from http.client import *; c = HTTPConnection('127.0.0.1', 8080, timeout=9); c.request('GET', '/healthz'); c.getresponse()"]
 ENTRYPOINT ["lumbung"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]

@@ -22,7 +22,9 @@ _GROWTH = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Harvest:
+class Harvest:
+    """One process's harvest: seconds, seconds of processor time of it, MB."""
+
     records: int
     seconds: float
     processor: float
@@ -30,22 +32,23 @@ class _Harvest:
 
     @property
     def speed(self) -> float:
+        """Records a second."""
         return self.records / self.seconds
 
 
 def measure(*, quick: bool) -> Report:
     """Records a second of both, and the memory of ours at one and at four times the size."""
     members, pages, rounds = (16, 5, 1) if quick else (50, 20, 3)
-    with _provider(members, pages * _GROWTH) as port:
-        harvests: dict[str, list[_Harvest]] = {"lumbung": [], "sickle": []}
+    with provider(members, pages * _GROWTH) as port:
+        harvests: dict[str, list[Harvest]] = {"lumbung": [], "sickle": []}
 
         def speed(harvester: str) -> float:
-            harvests[harvester].append(_harvest(harvester, port, members, pages))
+            harvests[harvester].append(harvest(harvester, port, members, pages))
             say([f"  {harvester}: {harvests[harvester][-1].speed:,.0f} records/s"])
             return harvests[harvester][-1].speed
 
         ours, sickles = medians(rounds, lambda: speed("lumbung"), lambda: speed("sickle"))
-        large = _harvest("lumbung", port, members, pages * _GROWTH)
+        large = harvest("lumbung", port, members, pages * _GROWTH)
     answers = members * pages
     total = answers * RECORDS
     assert {run.records for runs in harvests.values() for run in runs} == {total}
@@ -75,7 +78,8 @@ def measure(*, quick: bool) -> Report:
     )
 
 
-def _harvest(harvester: str, port: int, members: int, pages: int) -> _Harvest:
+def harvest(harvester: str, port: int, members: int, pages: int) -> Harvest:
+    """Everything harvested anew, into a folder that does not stay, or where the environment says."""
     with tempfile.TemporaryDirectory(prefix="lumbung-bench-") as folder:
         arguments = (harvester, str(port), str(members), str(pages), folder)
         command = [sys.executable, "-m", "bench.harvester_process", *arguments]
@@ -87,7 +91,7 @@ def _harvest(harvester: str, port: int, members: int, pages: int) -> _Harvest:
             assert process.stdout is not None
             line = process.stdout.read()
         assert process.returncode == 0
-    return _Harvest(**json.loads(line), memory=memory)
+    return Harvest(**json.loads(line), memory=memory)
 
 
 def _iter_family(process: int) -> Iterator[int]:
@@ -108,16 +112,16 @@ def _memory(process: int) -> float:
 
 
 @contextmanager
-def _provider(members: int, pages: int) -> Iterator[int]:
+def provider(members: int, pages: int) -> Iterator[int]:
     """The port at which the repositories answer."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     command = [sys.executable, "-m", "bench.provider", str(port), str(members), str(pages)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as provider:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
-            assert provider.stdout is not None
-            assert provider.stdout.readline() == b"ready\n", "the repositories did not come up"
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n", "the repositories did not come up"
             yield port
         finally:
-            provider.terminate()
+            process.terminate()

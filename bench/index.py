@@ -111,7 +111,7 @@ def _write_bare(folder: Path, ready: list[Entry]) -> float:
 def _whole_way(place: Path, records: list[Statements]) -> Callable[[], float]:
     """Works a second of an `advance` over a catalogue of these records, filled now; each call has a fresh copy."""
     path = place / "catalogue.sqlite"
-    _fill_catalogue(path, records)
+    fill_catalogue(path, records)
 
     def run() -> float:
         with tempfile.TemporaryDirectory(dir=place) as folder:
@@ -126,7 +126,8 @@ def _whole_way(place: Path, records: list[Statements]) -> Callable[[], float]:
     return run
 
 
-def _fill_catalogue(path: Path, records: list[Statements]) -> None:
+def fill_catalogue(path: Path, records: list[Statements]) -> None:
+    """A new catalogue holds these records, of many members."""
     with closing(open_catalogue(f"sqlite:///{path}")) as catalogue:
         for at in range(MEMBERS):
             share = records[at::MEMBERS]

@@ -20,15 +20,16 @@ from indexer.engine.compile import Compiler
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.schema import schema_checksum
 from indexer.engine.store import open_index
+from indexer.engine.tantivy_query import TantivyDialect
 from indexer.parser import parse_query
 from indexer.query import Facet, SearchRequest
 
-_FACETS: tuple[Facet, ...] = ("member", "year", "type", "language", "subject", "author")
+FACETS: tuple[Facet, ...] = ("member", "year", "type", "language", "subject", "author")
 _AT_ONCE = 5000
 _PROCESSOR = "all, processor time"
 
 # What readers of a network of Indonesian universities type; each once with facets of the whole answer.
-_TYPED = (
+TYPED = (
     "pengaruh", "analisis", "bandung", "transportasi", "batubara", "gempa", "kualitas pelayanan", "air tanah",
     "energi terbarukan", "perancangan sistem informasi", "pengolahan limbah cair", "jaringan saraf tiruan",
     "kinerja karyawan", "strategi pemasaran", "manajemen rantai pasok", "tata ruang kota", "kualitas air sungai",
@@ -42,7 +43,7 @@ _TYPED = (
     "gempa OR tsunami", "batubara OR minyak OR gas", "air -laut", "(kota OR desa) pembangunan", "tahun:2010-2015 beton",
     "jenis:thesis manajemen", "bahasa:id ekonomi",
 )  # fmt: skip
-_FILTERED = (
+FILTERED = (
     SearchRequest(parse_query("pengembangan"), filters=(("type", ("thesis",)), ("year", ("2015", "2016")))),
     SearchRequest(parse_query("teknologi"), filters=(("member", ("member-07", "member-12")),), years=(2005, None)),
     SearchRequest(parse_query(""), filters=(("language", ("id",)),)),
@@ -54,8 +55,8 @@ def measure(*, quick: bool) -> Report:
     count, repeats = (10_000, 3) if quick else (200_000, 9)
     folder, distinct = _built(count)
     requests = [
-        replace(request, facets=_FACETS, size=20, highlight=True)
-        for request in (*(SearchRequest(parse_query(text)) for text in _TYPED), *_FILTERED)
+        replace(request, facets=FACETS, size=20, highlight=True)
+        for request in (*(SearchRequest(parse_query(text)) for text in TYPED), *FILTERED)
     ]
     with closing(EmbeddedEngine(folder)) as engine:
         bare = _bare(folder)
@@ -63,13 +64,13 @@ def measure(*, quick: bool) -> Report:
             "all": engine.search,
             "bare": bare,
             "no facets": lambda request: engine.search(replace(request, facets=())),
-            "no authors": lambda request: engine.search(replace(request, facets=_FACETS[:-1])),
+            "no authors": lambda request: engine.search(replace(request, facets=FACETS[:-1])),
             "no marks": lambda request: engine.search(replace(request, highlight=False)),
         }
         times = _times(kinds, requests, repeats)
         found = sum(engine.search(request).total > 0 for request in requests)
     middle = {kind: median(values) for kind, values in times.items()}
-    slowest = max(zip(times["all"], (*_TYPED, "filters 1", "filters 2", "filters 3"), strict=True))
+    slowest = max(zip(times["all"], (*TYPED, "filters 1", "filters 2", "filters 3"), strict=True))
     return Report(
         f"{count:,} works ({_kind()}, texts mixed anew), {distinct['author_key']:,} different authors and "
         f"{distinct['subject_key']:,} subjects; {len(requests)} queries (Indonesian and English words, phrases, "
@@ -114,7 +115,7 @@ def _bare(folder: Path) -> Callable[[SearchRequest], object]:
     (build,) = folder.glob("*-*/")
     index = open_index(build)
     searcher = index.searcher()
-    compiler = Compiler(index.schema, searcher)
+    compiler = Compiler(TantivyDialect(index.schema, searcher))
     compiled: dict[SearchRequest, tantivy.Query] = {}
 
     def search(request: SearchRequest) -> object:

@@ -18,7 +18,7 @@ LumbungError
 ├── EngineError
 │   ├── QueryRejectedError       the engine cannot answer this query: the reader must change it
 │   ├── EngineUnavailableError   the index cannot be reached: 503, try again
-│   ├── EngineBusyError          another process writes the index now: try again when it has done
+│   ├── EngineBusyError          another process writes to the index: do it again when that is done
 │   └── SchemaChangedError       the index was built for another schema: rebuild it
 ├── MailError                the mail server did not take a letter: try it again later
 └── OaiError                 an answer of our own OAI-PMH endpoint, by its code
@@ -122,11 +122,11 @@ class EngineUnavailableError(EngineError):
 
 
 class EngineBusyError(EngineError):
-    """Another process is writing to the index; it can be written when that has ended."""
+    """Another process writes to the index, or has replaced it meanwhile; nothing of this write was done."""
 
 
 class SchemaChangedError(EngineError):
-    """The index on disk was built for another schema; `lumbung reindex` builds a new one."""
+    """The index was built for another schema; `lumbung reindex` builds a new one."""
 
 
 class MailError(LumbungError):

@@ -201,7 +201,7 @@ class _Reconciliation:
         position = commit_listing(self.catalogue, run.id, state.id, position, page, self._kept)
         self._pages += 1
         self._listed += page.size
-        run.trace = replace(run.trace, response_date=run.trace.response_date or page.response_date)
+        run.trace = replace(run.trace, response_date=run.trace.response_date or page.response_date[:40])
         run.context.report(Progress(run.member.slug, self._pages, self._listed, position.size))
         return position
 

@@ -10,7 +10,7 @@ from types import TracebackType
 import structlog
 from sqlalchemy import Connection
 
-from harvester.archive import Archive, page_key, put_page
+from harvester.archive import Archive, find_last_page, page_key, put_page
 from harvester.catalogue import Catalogue
 from harvester.catalogue.commit import Counts, Fetched, commit_failed_page, commit_page
 from harvester.catalogue.harvests import Run, Trace, note_problem
@@ -194,6 +194,8 @@ class MemberRun:
 
     def _keep(self, answer: Answer) -> Fetched:
         """The answer's bytes are in the archive, before anybody looks at them; one that broke off is on record, too."""
+        if not self._sequence:
+            self._sequence = find_last_page(self.context.archive, self.member.slug, self.id)
         self._sequence += 1
         key = page_key(self.member.slug, self.id, self._sequence)
         put_page(self.context.archive, key, answer.body)

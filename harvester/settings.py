@@ -6,7 +6,7 @@ import re
 import secrets
 from errno import EISDIR
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = "lumbung.toml"
 _DOMAIN = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*(\.[a-zA-Z][a-zA-Z0-9-]*)+")  # Spec: guidelines-oai-identifier 2.1
+_INDEX_NAME = re.compile(r"(?:/(?:[a-z0-9][a-z0-9_.-]{0,99}/?)?)?")
 
 
 class Settings(BaseSettings):
@@ -41,7 +42,24 @@ class Settings(BaseSettings):
     )
     archive: str = Field("", description="file:///FOLDER or s3://BUCKET/PREFIX; default: in the home folder")
     s3_endpoint: str = Field("", description="address of the S3 server; default: that of AWS")
-    engine: str = Field("embedded:", description="search engine; `embedded:` keeps its index in the home folder")
+    engine: str = Field(
+        "embedded:",
+        description="search engine: `embedded:`, its index in the home folder, or http(s)://user:password@host:9200",
+        repr=False,
+    )
+    engine_api_key: str = Field(
+        "", description="API key of the search server, instead of user and password", repr=False
+    )
+    engine_ca: str = Field("", description="file of the certificates by which the search server is known")
+    engine_shards: int = Field(1, ge=1, le=1024, description="parts that a new index on a search server has")
+    engine_replicas: int = Field(1, ge=0, le=100, description="copies of each part on other servers")
+    engine_timeout: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+        description="seconds that a search waits; what is written six times as long",
+    )
     base_url: str = Field("http://127.0.0.1:8080", description="public URL of the site")
     admin_email: str = Field("", description="address of the network's operator; members see it in every request")
     secret_key: str = Field(
@@ -85,6 +103,7 @@ class Settings(BaseSettings):
         "public URL",
     )
     oai_part: int = Field(200, ge=1, le=500, description="records in a part of a list of our OAI-PMH endpoint")
+    log_format: Literal["text", "json"] = Field("text", description="how logs are written: `text` or `json`")
     network_name: str = Field("Lumbung", description="the name of the network, shown on every page")
 
     @classmethod
@@ -159,7 +178,13 @@ class Settings(BaseSettings):
     @classmethod
     def _engine_is_known(cls, value: str) -> str:
         if value != "embedded:":
-            raise ValueError("must be `embedded:`")
+            try:
+                parts = urlsplit(value)
+                right = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+            except ValueError:
+                right = None
+            if not (right and _INDEX_NAME.fullmatch(parts.path)) or parts.query or parts.fragment:
+                raise ValueError("must be `embedded:` or a search server such as https://host:9200")
         return value
 
     @field_validator("oai_domain")
@@ -238,12 +263,16 @@ _AT_MOST = {
     "stall_minutes": "minutes above 0, 10080",
     "link_days": "days, 0 to 3650",
     "oai_part": "records, 1 to 500",
+    "engine_shards": "parts, 1 to 1024",
+    "engine_replicas": "copies, 0 to 100",
+    "engine_timeout": "seconds above 0, 600",
 }
 # What a value must be, by the kind of pydantic's error; our own validators say it themselves.
 _MUST_BE = {
     "bool": "must be true or false",
     "string": "must be a text",
     "path": "must be the path of a folder",
+    "literal": "must be `text` or `json`",
 }
 
 

@@ -167,7 +167,7 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both of us; `stop` says what it means
     end_with_parent()
     share_memory()
-    set_up_logging(verbose=share.verbose)
+    set_up_logging(verbose=share.verbose, log_format=share.settings.log_format)
     sending = threading.Lock()
 
     def emit(event: _Ended | Progress | _Left) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
 import structlog
 from sqlalchemy import Connection, update
@@ -18,7 +18,7 @@ from harvester.catalogue.harvests import SUCCESSES, Run
 from harvester.catalogue.members import Member, find_due, get_present, set_next_run
 from harvester.catalogue.tables import harvests
 from harvester.datestamps import format_datestamp, from_epoch
-from harvester.errors import ArchiveError, CatalogueError, HarvestSupersededError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError, HarvestSupersededError
 from harvester.harvest import harvest_member
 from harvester.owners import new_owner
 from harvester.reconcile import reconcile_member
@@ -27,6 +27,9 @@ from harvester.schedule import DAY, spread_of
 
 RENEW_SECONDS = 20
 _LOOK_SECONDS = 1
+_LONGEST_PAUSE = 30  # before the catalogue is tried again
+
+Value = TypeVar("Value")
 
 
 @dataclass(eq=False, slots=True)
@@ -105,9 +108,10 @@ class Turns:
         """The host's turn, when nobody else has it any more; None if we were stopped before."""
         turn, waiting = Turn(host, new_owner()), False
         while not self._context.stop.is_set():
-            with self._catalogue.write(beside=True) as connection:
-                holder = leases.claim_host(connection, turn.owner, host, self._catalogue.now())
-            if holder is None:
+            holder = self.insist(
+                lambda connection: leases.claim_host(connection, turn.owner, host, self._catalogue.now()), beside=True
+            )
+            if holder in {None, turn.owner}:  # ours already, where the catalogue went away as it gave it to us
                 return turn
             if not waiting:
                 waiting = True
@@ -128,8 +132,27 @@ class Turns:
         finally:
             with self._lock:
                 self._turns.discard(turn)
-            with self._catalogue.write(beside=True) as connection:
-                leases.release(connection, turn.owner, turn.host)
+            self.insist(lambda connection: leases.release(connection, turn.owner, turn.host), beside=True)
+
+    def insist(self, write: Callable[[Connection], Value], *, beside: bool = False) -> Value:
+        """What `write` returned of its transaction, which is begun again until the catalogue can be reached.
+
+        It may have been done once already, where the connection broke as it was committed.
+
+        Raises:
+            CatalogueError: the catalogue refuses, or cannot be reached and we are told to stop.
+        """
+        pause = 1
+        while True:
+            try:
+                with self._catalogue.write(beside=beside) as connection:
+                    return write(connection)
+            except CatalogueUnavailableError as error:
+                if self._context.stop.is_set():
+                    raise
+                self._log.warning("waiting for the catalogue", error=str(error))
+            self._context.stop.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     @contextmanager
     def renewing(self, renew: Callable[[Connection, int], None]) -> Iterator[None]:
@@ -145,23 +168,57 @@ class Turns:
     def harvest(self, turn: Turn, member: Member, *, full: bool = False, last: bool = False) -> Run:
         """The member's run, ended, and on record with when it is due next; with `last`, the turn is given back.
 
+        Where the catalogue is away for a while, this is a later run, which went on from where that left the member.
+
         Raises:
             CatalogueError, ArchiveError: ours; the member is tried again after a pause, as after a failure of its own,
                 or stays due where the whole archive is away.
         """
         turn.member = member
-        with self._catalogue.read() as connection:
-            turn.was_due = find_due(connection, member)
+        turn.was_due = self.insist(lambda connection: find_due(connection, member), beside=True)
+
+        def harvest_once(begun: bool) -> Run:
+            return harvest_member(self._context_of(turn), member, full=full and not begun)
+
         try:
-            run = harvest_member(self._context_of(turn), member, full=full)
+            run = self._outlive(turn, member, harvest_once)
         except Exception as error:
             self._end_open_run(turn, member, error, failed=not self._is_outage(error))
             raise
-        with self._catalogue.write() as connection:
-            run = self._settle(connection, turn, member, run)
+
+        def settle(connection: Connection) -> Run:
+            settled = self._settle(connection, turn, member, run)
             if last:
                 leases.release(connection, turn.owner, turn.host)
-        return run
+            return settled
+
+        return self.insist(settle)
+
+    def _outlive(self, turn: Turn, member: Member, attempt: Callable[[bool], Run]) -> Run:
+        """The run of an attempt that the catalogue was there for; each is told whether one before it had begun."""
+        begun, pause = False, 1
+        while True:
+            try:
+                return attempt(begun)
+            except CatalogueUnavailableError as error:
+                self._log.warning("waiting for the catalogue", member=member.slug, error=str(error))
+                away = str(error)
+            self._context.stop.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            begun = self.insist(lambda connection: self._end_cut_off(connection, turn, member, away)) or begun  # noqa: B023 - called at once
+
+    def _end_cut_off(self, connection: Connection, turn: Turn, member: Member, away: str) -> bool:
+        """The run that the catalogue was not there for has ended; whether there was one.
+
+        Raises:
+            HarvestSupersededError: others have the host's turn by now, and see to the run.
+        """
+        now = self._catalogue.now()
+        leases.renew(connection, turn.owner, turn.host, now)
+        run_id = leases.find_open_run(connection, member)
+        if run_id:
+            leases.end_run(connection, member, run_id, "incomplete", f"{away}; it went on from its last page", now)
+        return run_id is not None
 
     def reconcile(self, turn: Turn, member: Member) -> Run:
         """The member's reconciliation, ended; when the next one is due is its own affair, but for its server's rest.
@@ -170,18 +227,21 @@ class Turns:
             CatalogueError, ArchiveError: ours; the run is ended, and a later one goes on.
         """
         try:
-            run = reconcile_member(self._context_of(turn), member)
+            run = self._outlive(turn, member, lambda _begun: reconcile_member(self._context_of(turn), member))
         except Exception as error:
             self._end_open_run(turn, member, error)
             raise
         if turn.rest:
-            now = self._catalogue.now()
-            with self._catalogue.write() as connection:
-                if self._is_ours(connection, turn, now):
-                    schedule = get_present(connection, member).care.schedule
-                    rested = schedule.open_from(now + turn.rest, spread_of(member.slug))
-                    set_next_run(connection, member, max(rested, find_due(connection, member)))
+            self.insist(lambda connection: self._rest(connection, turn, member))
         return run
+
+    def _rest(self, connection: Connection, turn: Turn, member: Member) -> None:
+        """The member is not due before its server has rested."""
+        now = self._catalogue.now()
+        if self._is_ours(connection, turn, now):
+            schedule = get_present(connection, member).care.schedule
+            rested = schedule.open_from(now + turn.rest, spread_of(member.slug))
+            set_next_run(connection, member, max(rested, find_due(connection, member)))
 
     def _context_of(self, turn: Turn) -> HarvestContext:
         return replace(
@@ -205,7 +265,7 @@ class Turns:
             return run  # it stays due
         else:
             next_run = leases.settle_failure(connection, member, now, turn.was_due, rest=turn.rest)
-        self._log.info("settled", member=member.slug, outcome=run.outcome, next_run=_time(next_run))
+        self._log.info("settled", member=member.slug, harvest=run.id, outcome=run.outcome, next_run=_time(next_run))
         return run
 
     def _end_open_run(self, turn: Turn, member: Member, error: Exception, *, failed: bool = False) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import structlog
+from sqlalchemy import Connection
 
 from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import ArchiveError, CatalogueError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.schedule import Schedule
@@ -83,21 +84,23 @@ class _Worker:
         while True:
             stopped = self._context.stop.is_set()
             if not stopped:
-                self._look(self._claim)
+                looked = self._look(self._claim)
                 if not once:
                     self._look(self._start_jobs)
-                elif not self._harvests and jobs_left:
-                    self._look(self._start_jobs)
-                    jobs_left = False
+                elif looked and not self._harvests and jobs_left:
+                    jobs_left = not self._look(self._start_jobs)
             if not self._harvests and not self._working and (stopped or (once and not jobs_left)):
                 return
             self._wait()
 
-    def _look(self, at: Callable[[], None]) -> None:
+    def _look(self, at: Callable[[], None]) -> bool:
+        """Whether the catalogue is not away; else it is looked at again in a while."""
         try:
             at()
-        except CatalogueError as error:  # it is looked at again in a while
+        except CatalogueError as error:
             self._log.error("the catalogue does not answer", error=str(error))
+            return not isinstance(error, CatalogueUnavailableError)
+        return True
 
     def _claim(self) -> None:
         while len(self._harvests) < self._at_once and not (self._context.stop.is_set() or self._archive_away.is_set()):
@@ -117,6 +120,8 @@ class _Worker:
                 run = self._turns.harvest(turn, member, last=not to_reconcile)
                 if to_reconcile and run.outcome in SUCCESSES and not turn.stop.is_set():
                     self._turns.reconcile(turn, member)
+        except CatalogueUnavailableError as error:  # it is due as before
+            self._log.error("a harvest was left", member=member.slug, error=str(error))
         except ArchiveError as error:
             self._log.error("a harvest was ended", member=member.slug, error=str(error))
             self._archive_away.set()
@@ -156,11 +161,15 @@ class _Worker:
             error = str(died) or type(died).__name__
             self._log.error("a job failed", job=job.name, exc_info=died)
         try:
-            with self._catalogue.write(beside=True) as connection:
-                now = self._catalogue.now()
-                finish_job(connection, job.name, owner, now, next_run=job.next_run(now), error=error)
+            self._turns.insist(lambda connection: self._finish(connection, job, owner, error), beside=True)
+        except CatalogueError as refused:  # its lease runs out
+            self._log.error("the catalogue does not answer", job=job.name, error=str(refused))
         finally:
             self._ended.put(job)
+
+    def _finish(self, connection: Connection, job: Job, owner: str, error: str | None) -> None:
+        now = self._catalogue.now()
+        finish_job(connection, job.name, owner, now, next_run=job.next_run(now), error=error)
 
     def _wait(self) -> None:
         """Until something has ended, or for a while; a stuck thread whose turn others have now is not waited for."""

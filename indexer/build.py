@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from time import monotonic, sleep
+
+import structlog
+from sqlalchemy import Connection
 
 from harvester.catalogue import works as sql
 from harvester.catalogue.database import Catalogue
 from harvester.catalogue.records import CataloguedRecord, get_works, public_ids
+from harvester.errors import EngineBusyError, EngineError
 from indexer.document import Document
 from indexer.engine import Engine
 from indexer.engine.schema import Entry, document_in, order_key
@@ -24,14 +29,14 @@ from indexer.reading import Reader, Reading, open_reader
 from indexer.unite import unite
 from indexer.works import assign
 
-if TYPE_CHECKING:
-    from indexer.engine.embedded import EmbeddedEngine
-
 CURSOR = "works"
 
 _RECORDS_AT_ONCE = 1000  # of one transaction that assigns works
 _READ_AHEAD = 4  # times as many are being read while others are assigned and written
 _WORKS_AT_ONCE = 10_000  # of one commit of the index
+_TOLERATED = 0.02  # of the works may be missing in a new index, or too many
+_EVER = 2**62  # behind the datestamp of any record
+_SWAP_SECONDS = 120  # that a swap waits for another process to end its write
 _KEPT = 10_000  # records read whose works' documents are not written yet
 
 Progress = Callable[[int, int | None], None]
@@ -83,18 +88,76 @@ def forget_works(catalogue: Catalogue) -> None:
 
 
 def rebuild(
-    catalogue: Catalogue, engine: EmbeddedEngine, beside: EmbeddedEngine, *, progress: Progress | None = None
+    catalogue: Catalogue,
+    engine: Engine,
+    *,
+    anew: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> BuildCounts:
     """The engine holds an index built from nothing, and searches were answered all the while.
 
-    It is built in `beside`, which must be empty, and swapped in at the end; what was committed meanwhile
-    follows. What is raised before the swap leaves the present index as it was.
+    It grows beside the present one, on from where a killed rebuild came unless `anew`, and is swapped in at the end;
+    what was committed meanwhile follows. What is raised before the swap leaves the present index as it was.
+
+    Raises:
+        EngineError: the new index holds two percent more or fewer works than it should, which `force` lets pass; it
+            stays beside the present one. Or what `advance` raises.
     """
-    counts = advance(catalogue, beside, progress=progress)
-    engine.replace_with(beside)
-    beside.close()
+    with closing(engine.beside(anew=anew)) as beside:
+        counts = advance(catalogue, beside, progress=progress)
+        advance(catalogue, beside)
+        if reason := _find_difference(catalogue, engine, beside):
+            if not force:
+                raise EngineError(
+                    f"the new index was not swapped in: {reason}; `lumbung reindex --force` swaps it in all the same, "
+                    "`--anew` builds it again"
+                )
+            structlog.get_logger("index").warning("the new index is swapped in all the same", reason=reason)
+        _swap(engine, beside)
     advance(catalogue, engine)
     return counts
+
+
+def _find_difference(catalogue: Catalogue, engine: Engine, beside: Engine) -> str | None:
+    """In what the new index differs from the catalogue or the present index by more than is tolerated, or None.
+
+    What changed since either was written is no difference. A present index that cannot be read is not compared.
+    """
+    built = beside.count()
+    with catalogue.read() as connection:
+        works = sql.count_works(connection)
+        late = _count_late(connection, beside.watermark())
+    if abs(built - works) - late > _TOLERATED * max(built, works):
+        return f"it holds {built} works, and the catalogue {works}"
+    try:
+        watermark, present = engine.watermark(), engine.count()
+    except EngineError:
+        return None
+    with catalogue.read() as connection:
+        late = _count_late(connection, watermark)
+    if abs(built - present) - late > _TOLERATED * max(built, present):
+        return f"it holds {built} works, and the present one {present}"
+    return None
+
+
+def _count_late(connection: Connection, watermark: int) -> int:
+    """How many works at most an index that has come to this watermark does not show as they are."""
+    unassigned = sql.count_changes(connection, sql.get_cursor(connection, CURSOR), _EVER)
+    return unassigned + sql.count_work_changes(connection, watermark)
+
+
+def _swap(engine: Engine, beside: Engine) -> None:
+    deadline = monotonic() + _SWAP_SECONDS
+    while True:
+        try:
+            engine.replace_with(beside)
+        except EngineBusyError:
+            if monotonic() > deadline:
+                raise
+            sleep(1)
+        else:
+            return
 
 
 class _Build:

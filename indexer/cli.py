@@ -28,24 +28,30 @@ def index() -> None:
 
 @click.command()
 @click.option("--works", is_flag=True, help="Decide anew which records are the same work, after a change of the rules.")
-def reindex(*, works: bool) -> None:
-    """Build a new index from nothing and swap it in; searches are answered meanwhile."""
-    reindex_now(works=works)
+@click.option("--force", is_flag=True, help="Swap the new index in even where it differs from what was expected.")
+@click.option("--anew", is_flag=True, help="Do not go on with a new index that was left unfinished.")
+def reindex(*, works: bool, force: bool, anew: bool) -> None:
+    """Build a new index from nothing and swap it in; searches are answered meanwhile.
+
+    A rebuild that was killed goes on where it was. The new index is not swapped in where it holds two percent more
+    or fewer works than the catalogue, or than the present one.
+    """
+    reindex_now(works=works, force=force, anew=anew)
 
 
-def reindex_now(*, works: bool = False) -> None:
+def reindex_now(*, works: bool = False, force: bool = False, anew: bool = False) -> None:
     """A new index stands in the place of the present one, of whatever schema or state that is."""
     from harvester.catalogue.database import open_catalogue
     from harvester.settings import load_settings
     from indexer.build import forget_works, rebuild
-    from indexer.engine.opening import open_empty_engine, open_engine
+    from indexer.engine.opening import open_engine
 
     settings = load_settings()
     with closing(open_catalogue(settings.catalogue_url)) as catalogue, closing(open_engine(settings)) as engine:
         if works:
             forget_works(catalogue)
-        with closing(open_empty_engine(settings)) as beside, _progress("building") as progress:
-            counts = rebuild(catalogue, engine, beside, progress=progress)
+        with _progress("building") as progress:
+            counts = rebuild(catalogue, engine, anew=anew, force=force, progress=progress)
         _report(counts, engine.count())
 
 
@@ -168,16 +174,15 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
     from harvester.cli import opened_catalogue
     from harvester.settings import load_settings
     from indexer.build import rebuild
-    from indexer.engine.opening import open_empty_engine, open_engine
+    from indexer.engine.opening import open_engine
     from indexer.tiers import HARMLESS, Summary, TierCheck
 
     settings, summary = load_settings(), Summary()
-    archive = open_archive(settings.archive_url)
+    archive = open_archive(settings.archive_url, settings.s3_endpoint)
     with opened_catalogue() as catalogue, closing(open_engine(settings)) as engine, _progress("checking") as progress:
 
         def build_anew() -> None:
-            with closing(open_empty_engine(settings)) as beside:
-                rebuild(catalogue, engine, beside)
+            rebuild(catalogue, engine)
 
         comparison = TierCheck(catalogue, archive, engine, rebuild=build_anew if repair else None, progress=progress)
         for difference in comparison.iter_differences():

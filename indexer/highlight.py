@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from indexer.analysis import fold, forms, iter_places, query_stems
 from indexer.document import Document, Text
-from indexer.engine import Fragment
+from indexer.engine import Fragment, Hit
 from indexer.query import Node, query_words
 
 _ELLIPSIS = "…"
@@ -87,6 +87,12 @@ def snippet(text: str, matcher: Matcher, language: str | None, length: int = 240
     before = ((_ELLIPSIS, False),) if start else ()
     after = ((_ELLIPSIS, False),) if end < len(text) else ()
     return Fragment(before + middle + after)
+
+
+def make_hit(document: Document, score: float | None, matcher: Matcher) -> Hit:
+    """The document as a hit, its matches marked."""
+    title, snippet = highlight_hit(document, matcher)
+    return Hit(document, score, title, snippet)
 
 
 def highlight_hit(document: Document, matcher: Matcher) -> tuple[Fragment, Fragment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 import structlog
 from services.postgresql import catalogue_url, database, migrated, new_catalogue, postgresql
 
+from harvester.logs import ForwardingHandler
+
 __all__ = ["catalogue_url", "database", "migrated", "new_catalogue", "postgresql"]  # fixtures
 
-pytest_plugins = ["services.s3"]
+pytest_plugins = ["services.elasticsearch", "services.s3"]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -30,6 +33,8 @@ def _own_logs() -> Iterator[None]:
     """Commands set up where logs go, and which: to the stderr of their own test."""
     yield
     structlog.reset_defaults()
+    for handler in [each for each in logging.root.handlers if isinstance(each, ForwardingHandler)]:
+        logging.root.removeHandler(handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from flask import Flask
 
+from harvester.logs import set_up_logging
 from harvester.settings import Settings, load_settings
-from web import about, api, check, feeds, health, home, members, problems, record, search, words
+from web import about, api, check, feeds, health, home, members, metrics, problems, record, search, words
 from web.assets import use_assets
 from web.failures import use_failures
 from web.headers import use_headers
+from web.health import use_health
 from web.links import safe_url
 from web.locales import LOCALES, present_locale, use_locales
+from web.metrics import use_metrics
 from web.oai import provider
 from web.tiers import Tiers, attach_tiers
+
+
+def create_served_app() -> Flask:
+    """The site in a process of its own."""
+    settings = load_settings()
+    set_up_logging(verbose=False, log_format=settings.log_format)
+    return create_app(settings)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -30,11 +40,14 @@ def create_app(settings: Settings | None = None) -> Flask:
         present_locale=present_locale,
         words=words,
     )
-    attach_tiers(app, Tiers(settings))
+    tiers = Tiers(settings)
+    attach_tiers(app, tiers)
+    use_health(app, tiers)
+    use_metrics(app)
     use_locales(app)
     use_assets(app)
     use_headers(app)
     use_failures(app)
-    for module in (home, search, record, members, problems, check, feeds, about, api, health, provider):
+    for module in (home, search, record, members, problems, check, feeds, about, api, health, metrics, provider):
         app.register_blueprint(module.blueprint)
     return app

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from importlib.metadata import version
 from urllib.error import URLError
@@ -32,6 +32,7 @@ _COMMANDS = {
     "links": ("indexer.cli:links", "Check the links of records that are due."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
+    "catalogue": ("harvester.catalogue_cli:catalogue", "The catalogue: copy it to another database."),
     "archive": ("harvester.archive_cli:archive", "The archive: copy it to another place."),
     "work": ("web.work_cli:work", "Harvest the members as they are due, until stopped."),
     "serve": ("web.cli:serve", "Serve the site."),
@@ -86,8 +87,11 @@ def lumbung(context: click.Context, verbose: bool) -> None:
     environment. `lumbung COMMAND --help` explains each command.
     """
     from harvester.logs import set_up_logging
+    from harvester.settings import load_settings
 
     set_up_logging(verbose=verbose)
+    with suppress(ConfigError):  # which the command tells, if it needs settings
+        set_up_logging(verbose=verbose, log_format=load_settings().log_format)
     context.obj = _preview
 
 
@@ -131,19 +135,26 @@ _port = click.option("--port", default=8080, show_default=True, type=click.IntRa
 @_host
 @_port
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
-def serve(host: str, port: int, workers: int) -> None:
-    """Serve the site until Ctrl-C. Put a reverse proxy with TLS before it on the open internet."""
+@click.option("--without-search", is_flag=True, help="Start also where the index is of another version.")
+def serve(host: str, port: int, workers: int, *, without_search: bool) -> None:
+    """Serve the site until Ctrl-C. Put a reverse proxy with TLS before it on the open internet.
+
+    Where the index was built by another version it does not start, until `lumbung reindex` has built a new one.
+    """
     from granian import Granian
     from granian.constants import Interfaces
 
     from harvester.catalogue import open_catalogue
     from harvester.settings import load_settings
+    from indexer.engine.opening import check_schema
 
     check_port(host, port)
     settings = load_settings()
+    if not without_search:
+        check_schema(settings)
     open_catalogue(settings.catalogue_url).close()  # migrated once, before several processes open it
     Granian(
-        "web.app:create_app",
+        "web.app:create_served_app",
         factory=True,
         address=host,
         port=port,
@@ -178,8 +189,8 @@ def up(host: str, port: int, sample_members: bool, samples_port: int, no_work: b
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         site: subprocess.Popen[bytes] | None = None
-        if settings.index_path.is_dir():
-            site = _start(stack, "serve", "--host", host, "--port", str(port))
+        if settings.engine != "embedded:" or settings.index_path.is_dir():
+            site = _start(stack, "serve", "--host", host, "--port", str(port), "--without-search")
         if sample_members:
             check_port(host, samples_port)
             _start(stack, "sample-members", "--host", host, "--port", str(samples_port))

@@ -1,89 +1,118 @@
-"""What watches the site: liveness with each tier's state, and measurements for Prometheus."""
+"""Whether the site and its tiers are well, told in bounded time whatever a tier does."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import Literal, cast
 from urllib.parse import unquote, urlsplit
 
-from flask import Blueprint, Response, current_app, jsonify
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from sqlalchemy import Connection
+import structlog
+from flask import Blueprint, Flask, Response, current_app, jsonify
 
-from harvester.catalogue.jobs import list_jobs
-from harvester.catalogue.overview import count_states, list_largest
 from harvester.errors import ArchiveError, LumbungError
-from web.tiers import Tiers, get_tiers
-from web.words import STATES
+from web.tiers import Tiers
 
 blueprint = Blueprint("health", __name__)
 
-_MEASURED = 1000  # members by name: more would take seconds each time, here and in Prometheus
+_NAME = "lumbung-health"
+_SLOW_SECONDS = 1.0
+_AWAY_SECONDS = 3.0  # within the patience of those who ask: Docker, load balancers, Prometheus
 
-# What the public reads of a tier that is down; the cause, which may name paths and commands, goes into the log.
-_DOWN = {
-    "catalogue": "cannot be reached",
-    "archive": "cannot be reached",
-    "engine": "the index is being built or cannot be reached",
-}
+State = Literal["ok", "slow", "away"]
+
+
+@dataclass(frozen=True, slots=True)
+class TierState:
+    """How a tier is: `slow` after a second, `away` where it refuses or says nothing for three."""
+
+    state: State
+    seconds: float
 
 
 @blueprint.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """200 where every tier answers, 503 naming those that do not."""
-    states = check_tiers(get_tiers())
-    well = all(state == "ok" for state in states.values())
-    answer = jsonify(status="ok" if well else "degraded", tiers=states)
+    """Each tier's state; 503 where hardly a page can be had, as without the catalogue."""
+    tiers = {tier: found.state for tier, found in get_health().look().items()}
+    down = tiers["catalogue"] == "away"
+    well = all(state == "ok" for state in tiers.values())
+    answer = jsonify(status="down" if down else "ok" if well else "degraded", tiers=tiers)
     answer.headers["Cache-Control"] = "no-store"
-    return answer, 200 if well else 503
+    return answer, 503 if down else 200
 
 
-@blueprint.get("/metrics")
-def metrics() -> Response:
-    """The installation in numbers, measured at the moment of asking."""
-    registry = CollectorRegistry()
-    tiers = get_tiers()
-    states = check_tiers(tiers)
-    up = Gauge("lumbung_tier_up", "1 where the tier answers", ["tier"], registry=registry)
-    for tier, state in states.items():
-        up.labels(tier).set(state == "ok")
-    if states["engine"] == "ok":
-        Gauge("lumbung_index_works", "Works in the index", registry=registry).set(tiers.engine.count())
-    if states["catalogue"] == "ok":
-        with tiers.catalogue.read() as connection:
-            _measure_members(registry, connection, tiers.catalogue.now())
-            _measure_jobs(registry, connection, tiers.catalogue.now())
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+class Health:
+    """Asks the tiers side by side, each once at a time: who looks meanwhile shares the answer."""
+
+    def __init__(self, tiers: Tiers) -> None:
+        self._probes = {
+            "catalogue": _Probe("catalogue", lambda: _ask_catalogue(tiers)),
+            "archive": _Probe("archive", lambda: _ask_archive(tiers)),
+            "engine": _Probe("engine", lambda: _ask_engine(tiers)),
+        }
+
+    def look(self) -> dict[str, TierState]:
+        """How each tier is, within the seconds after which one is away."""
+        asked = {tier: probe.ask() for tier, probe in self._probes.items()}
+        wait(asked.values(), _AWAY_SECONDS)
+        late = TierState("away", _AWAY_SECONDS)
+        return {tier: answer.result() if answer.done() else late for tier, answer in asked.items()}
 
 
-def check_tiers(tiers: Tiers) -> dict[str, str]:
-    """`ok`, or what is wrong, for each tier."""
-    checks: dict[str, Callable[[], object]] = {
-        "catalogue": lambda: _check_catalogue(tiers),
-        "archive": lambda: _check_archive(tiers),
-        "engine": lambda: _check_engine(tiers),
-    }
-    states = {}
-    for tier, check in checks.items():
+class _Probe:
+    """One tier's question, in a thread that nobody waits for when the process ends."""
+
+    def __init__(self, tier: str, question: Callable[[], object]) -> None:
+        self._tier = tier
+        self._question = question
+        self._lock = threading.Lock()
+        self._answer: Future[TierState] | None = None
+
+    def ask(self) -> Future[TierState]:
+        with self._lock:
+            if self._answer is None or self._answer.done():
+                self._answer = Future()
+                threading.Thread(target=self._run, args=(self._answer,), daemon=True).start()
+            return self._answer
+
+    def _run(self, answer: Future[TierState]) -> None:
+        began = monotonic()
+        state: State = "away"
         try:
-            check()
-            states[tier] = "ok"
-        except LumbungError as error:
-            current_app.logger.warning("%s: %s", tier, error)
-            states[tier] = _DOWN[tier]
-    return states
+            self._question()
+        except LumbungError as error:  # it may name paths and servers, which are not for the public
+            structlog.get_logger("health").warning("a tier is away", tier=self._tier, error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the tier is no use; who waits must hear of it
+            structlog.get_logger("health").error("a tier cannot be asked", tier=self._tier, exc_info=error)
+        else:
+            state = "ok" if monotonic() - began < _SLOW_SECONDS else "slow"
+        answer.set_result(TierState(state, monotonic() - began))
 
 
-def _check_catalogue(tiers: Tiers) -> None:
+def use_health(app: Flask, tiers: Tiers) -> None:
+    """The app's health is that of these tiers."""
+    app.extensions[_NAME] = Health(tiers)
+
+
+def get_health() -> Health:
+    """The health of the app that answers the present request."""
+    return cast(Health, current_app.extensions[_NAME])
+
+
+def _ask_catalogue(tiers: Tiers) -> None:
     with tiers.catalogue.read() as connection:
         connection.exec_driver_sql("SELECT 1")
 
 
-def _check_engine(tiers: Tiers) -> None:
+def _ask_engine(tiers: Tiers) -> None:
     tiers.engine.count()
 
 
-def _check_archive(tiers: Tiers) -> None:
+def _ask_archive(tiers: Tiers) -> None:
     url = tiers.settings.archive_url
     if not url.startswith("file:"):
         tiers.archive.check()
@@ -92,25 +121,3 @@ def _check_archive(tiers: Tiers) -> None:
     # The folder is made by the first harvest: before it, the place where it will be must be there.
     if not folder.is_dir() and not folder.parent.is_dir():
         raise ArchiveError("the archive's folder is not there")
-
-
-def _measure_members(registry: CollectorRegistry, connection: Connection, now: int) -> None:
-    records = Gauge("lumbung_records", "Records of the largest members", ["member", "state"], registry=registry)
-    outcomes = Gauge("lumbung_members", "Members by their state or last outcome", ["outcome"], registry=registry)
-    age = Gauge("lumbung_last_success_age_seconds", "Since the last good harvest ended", ["member"], registry=registry)
-    counted = count_states(connection)
-    for state in STATES:
-        outcomes.labels(state).set(counted.get(state, 0))
-    for line in list_largest(connection, _MEASURED):
-        records.labels(line.slug, "live").set(line.records)
-        records.labels(line.slug, "deleted").set(line.deleted)
-        if line.last_success and line.last_success.finished_at:
-            age.labels(line.slug).set(now - line.last_success.finished_at)
-
-
-def _measure_jobs(registry: CollectorRegistry, connection: Connection, now: int) -> None:
-    amiss = Gauge("lumbung_job_failed", "1 where it failed, or the check found something", ["job"], registry=registry)
-    age = Gauge("lumbung_job_age_seconds", "Since the job was done", ["job"], registry=registry)
-    for job in list_jobs(connection):
-        amiss.labels(job.name).set(job.error is not None)
-        age.labels(job.name).set(now - job.last_run)

@@ -14,14 +14,16 @@ from indexer.engine import Engine
 from indexer.engine.opening import open_engine
 
 _NAME = "lumbung"
+_PATIENCE = 8.0  # seconds: readers would rather hear that the catalogue is away
 
 
 class Tiers:
-    """The tiers of one installation. One that cannot be opened is tried again by the next request."""
+    """The tiers of one installation. One that cannot be opened is tried again by the next request, and keeps nobody
+    from the others."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._lock = threading.Lock()
+        self._opening = {name: threading.Lock() for name in ("catalogue", "archive", "engine")}
         self._catalogue: Catalogue | None = None
         self._archive: Archive | None = None
         self._engine: Engine | None = None
@@ -29,15 +31,15 @@ class Tiers:
     @property
     def catalogue(self) -> Catalogue:
         """The catalogue. Raises `CatalogueError` where it cannot be opened."""
-        with self._lock:
+        with self._opening["catalogue"]:
             if self._catalogue is None:
-                self._catalogue = open_catalogue(self.settings.catalogue_url)
+                self._catalogue = open_catalogue(self.settings.catalogue_url, patience=_PATIENCE)
             return self._catalogue
 
     @property
     def archive(self) -> Archive:
         """The archive. Raises `ArchiveError` where it cannot be opened."""
-        with self._lock:
+        with self._opening["archive"]:
             if self._archive is None:
                 self._archive = open_archive(self.settings.archive_url, self.settings.s3_endpoint)
             return self._archive
@@ -45,14 +47,14 @@ class Tiers:
     @property
     def engine(self) -> Engine:
         """The search engine. Raises `EngineUnavailableError` where it cannot be opened."""
-        with self._lock:
+        with self._opening["engine"]:
             if self._engine is None:
                 self._engine = open_engine(self.settings)
             return self._engine
 
     def close(self) -> None:
         """Whatever was opened is closed."""
-        with self._lock:
+        with self._opening["catalogue"], self._opening["engine"]:
             if self._engine is not None:
                 self._engine.close()
             if self._catalogue is not None:

@@ -47,10 +47,12 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     from harvester.settings import load_settings
     from harvester.worker import Job
     from harvester.worker import work as work_on
+    from indexer.engine.opening import check_schema
     from indexer.links import LinkChecker, report_links
 
-    set_up_logging(verbose=not quiet)
     settings = load_settings()
+    set_up_logging(verbose=not quiet, log_format=settings.log_format)
+    check_schema(settings)
     jobs = [
         Job("feed", _JOB_SECONDS, _feed),
         Job("index", _JOB_SECONDS, _index),

@@ -77,6 +77,16 @@ def page_key(slug: str, harvest_id: int, sequence: int) -> str:
     return f"pages/{slug}/{harvest_id:08d}/{sequence:06d}.xml.zst"
 
 
+def find_last_page(archive: Archive, slug: str, harvest_id: int) -> int:
+    """The number of the newest answer of a run in the archive, 0 where there is none.
+
+    There are some before the run has begun where the catalogue came back from a backup: it gives the numbers of the
+    runs since then again.
+    """
+    keys = archive.iter_keys(page_key(slug, harvest_id, 0).rpartition("/")[0] + "/")
+    return max((int(key.rpartition("/")[2].partition(".")[0]) for key in keys), default=0)
+
+
 def put_page(archive: Archive, key: str, body: bytes) -> None:
     """The answer's bytes are kept verbatim (zstd) under the key."""
     compressor = getattr(_local, "compressor", None)

@@ -151,7 +151,7 @@ class S3Archive:
                 code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
                 if code == "NoSuchKey":
                     raise ObjectNotFoundError(f"the archive cannot {purpose}: there is no such object") from error
-                spoken = not code.isdecimal()  # else it is not S3 that speaks, or it was cut short
+                spoken = code and not code.isdecimal()  # else it is not S3 that speaks, or it was cut short
                 if spoken and status < 500 and status != 429 and code not in _PASSING:
                     sentence = _SENTENCES.get(code, "it says {code} ({status})")
                     words = sentence.format(bucket=self._bucket, code=code, status=status)

@@ -16,6 +16,7 @@ from time import time
 from typing import Any, BinaryIO, TypeAlias
 
 from sqlalchemy import (
+    JSON,
     Boolean,
     ColumnElement,
     Connection,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Executable,
+    Float,
     Insert,
     Integer,
     LargeBinary,
@@ -166,7 +168,7 @@ def pack_values(connection: Connection, values: Collection[Any]) -> Row:
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """The rows stand in the table; each holds a value for every column of it.
+    """The rows stand in the table; each holds a value for every column of it, JSON as text.
 
     Many in one statement: row by row, Python would let other threads run between two of them while this one
     holds the catalogue.
@@ -195,7 +197,14 @@ def _insert_many(table: Table, count: int, dialect: Dialect) -> str:
 @cache
 def _insert_columns(table: Table, dialect: Dialect) -> str:
     """Each column is one array, sent as bytes: a third of the time that as many single values take."""
-    kinds = ((Boolean, "BOOLEAN"), (Integer, "BIGINT"), (LargeBinary, "BYTEA"), (String, "TEXT"))
+    kinds = (
+        (Boolean, "BOOLEAN"),
+        (Integer, "BIGINT"),
+        (Float, "FLOAT8"),
+        (LargeBinary, "BYTEA"),
+        (JSON, "JSON"),
+        (String, "TEXT"),
+    )
     arrays = (next(f"%b::{name}[]" for kind, name in kinds if isinstance(column.type, kind)) for column in table.c)
     return f"{_insert_into(table, dialect)} SELECT * FROM unnest({', '.join(arrays)})"  # noqa: S608 - as above
 
@@ -248,6 +257,32 @@ def open_catalogue(url: str, now: Callable[[], float] = time, patience: float = 
         catalogue.close()
         raise
     return catalogue
+
+
+def open_present(url: str) -> Catalogue:
+    """The catalogue that is at this URL, in the present schema already.
+
+    Raises:
+        ConfigError: there is none, or it is of another version.
+        CatalogueError: the database cannot be reached.
+    """
+    catalogue = Catalogue(_make_engine(url, PATIENCE))
+    try:
+        _refuse_other_version(catalogue)
+    except BaseException:
+        catalogue.close()
+        raise
+    return catalogue
+
+
+def _refuse_other_version(catalogue: Catalogue) -> None:
+    url = catalogue.engine.url
+    there = url.get_backend_name() != "sqlite" or Path(str(url.database)).is_file()
+    version = _find_version(catalogue) if there else None
+    if version is None:
+        raise ConfigError(f"there is no catalogue at {url.render_as_string()}")
+    if version != SCHEMA_VERSION:
+        raise ConfigError("the catalogue is of another version; bring it up to date first, by `lumbung status` say")
 
 
 def _make_engine(url: str, patience: float) -> Engine:

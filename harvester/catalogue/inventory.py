@@ -122,10 +122,11 @@ def list_records(connection: Connection, after: int, limit: int) -> list[StoredR
 def get_records(
     connection: Connection, *, numbers: Collection[int] = (), works: Collection[int] = (), ids: Collection[int] = ()
 ) -> list[StoredRecord]:
-    """The records of these numbers, those of these works, deleted ones too, and those of these decoded public ids."""
+    """The records of these numbers, those of these works, deleted ones too, and those of these decoded public ids;
+    ascending."""
     named = ((records.c.id, numbers), (records.c.work_id, works), (records.c.public_id, ids))
     found = (_record(row) for column, values in named for row in _among(connection, _RECORDS, column, values))
-    return list(dict.fromkeys(found))
+    return sorted(set(found))  # by their numbers
 
 
 def list_forms(connection: Connection, numbers: Collection[int]) -> list[StoredForm]:

@@ -17,6 +17,7 @@ from harvester.schedule import spread_of
 
 MAX_NAME = 500
 _MAX_URL = 2000
+_MAX_HOST = 255
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ARGUMENTS = {"verb", "metadataprefix", "from", "until", "set", "identifier", "resumptiontoken"}
 
@@ -50,6 +51,7 @@ class Member:
             right = parts.scheme in {"http", "https"} and (parts.port or 1) and not parts.fragment
             # One dot at the end is right: the name from the root.
             right = right and all((parts.hostname or "").removesuffix(".").split("."))
+            right = right and len(parts.hostname or "") <= _MAX_HOST
         except ValueError:
             right = False
         right = right and self.base_url.isprintable() and " " not in self.base_url and len(self.base_url) <= _MAX_URL
@@ -65,6 +67,9 @@ class Member:
             raise ConfigError(f"{self.slug}: at least one metadata prefix is needed; oai_dc is always right")
         if not all((*self.prefixes, *self.sets)):
             raise ConfigError(f"{self.slug}: a metadata prefix or set must not be empty")
+        for what, most, names in (("metadata prefix", 64, self.prefixes), ("set", 512, self.sets)):
+            if any(len(name) > most for name in names):
+                raise ConfigError(f"{self.slug}: a {what} has {most} characters at the most")
 
     @property
     def host(self) -> str:

@@ -28,7 +28,9 @@ _SESSION = """
     SET tcp_keepalives_count = 3;
     SET jit = off"""
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BEGIN_WRITING = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'; SELECT "
+_BEGIN_WRITING = (
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'; SELECT "
+)
 _BEGIN = {
     None: _BEGIN_READING,
     "alone": f"{_BEGIN_WRITING}pg_advisory_xact_lock({_WRITERS})",

@@ -56,6 +56,13 @@ def list_changes(connection: Connection, after: tuple[int, int], until: int, lim
     return [(row.datestamp, row.id) for row in connection.execute(query)]
 
 
+def find_oldest_change(connection: Connection, after: tuple[int, int]) -> int | None:
+    """The datestamp of the first record that `list_changes` would list however late; None where there is none."""
+    place = (records.c.datestamp, records.c.id)
+    query = select(records.c.datestamp).where(tuple_(*place) > after).order_by(*place).limit(1)
+    return connection.scalar(query)
+
+
 def close_changes(connection: Connection, now: int) -> int:
     """The second up to which `list_changes` lists all that was committed so far, and all there will ever be.
 
@@ -137,6 +144,12 @@ def list_work_changes(connection: Connection, after: int, limit: int) -> list[tu
 def count_work_changes(connection: Connection, after: int) -> int:
     """How many works `list_work_changes` would list with no limit."""
     query = select(func.count()).select_from(work_changes).where(work_changes.c.change > after)
+    return connection.execute(query).scalar_one()
+
+
+def count_works(connection: Connection) -> int:
+    """How many works have a live record."""
+    query = select(func.count(records.c.work_id.distinct())).where(records.c.deleted.is_(False))
     return connection.execute(query).scalar_one()
 
 

@@ -165,10 +165,16 @@ def _read_root(root: _Element, url: str) -> Page:
     return Page(verb, response_date, tuple(records), tuple(failed), token, tuple(errors), root)
 
 
+_MAX_IDENTIFIER = 2000  # bytes: what the databases' indexes take
+_MAX_NUMBER = 2**31 - 1  # what their columns take; nobody has as many records
+
+
 def _find_failure(record: Record, verb: str) -> FailedRecord | None:
     identifier = record.header.identifier
     if not identifier:
         return FailedRecord("", "the record has no identifier", "no-identifier")
+    if len(identifier) > _MAX_IDENTIFIER // 4 and len(identifier.encode()) > _MAX_IDENTIFIER:
+        return FailedRecord(identifier[:200], f"its identifier is longer than {_MAX_IDENTIFIER} bytes")
     if record.metadata is None and not record.header.deleted and verb != "ListIdentifiers":
         return FailedRecord(identifier, "the record is not deleted and has no metadata", "no-metadata")
     return None
@@ -217,7 +223,7 @@ def _read_token(element: _Element) -> ResumptionToken:
 
 def _number(text: str | None) -> int | None:
     text = (text or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    return min(int(text), _MAX_NUMBER) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _payloads(parent: _Element) -> Iterator[_Element]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 from indexer.document import Document
 from indexer.engine.schema import Entry
@@ -67,7 +67,8 @@ class Engine(Protocol):
 
     Any method may raise `EngineUnavailableError`; reading an index that was never built raises it too.
     Opening an index of another schema raises `SchemaChangedError`. Safe for use by many threads;
-    only one process writes.
+    only one process writes: `write` raises `EngineBusyError` where another one does, or where the watermark is not the
+    one that this engine has read last.
     """
 
     def write(self, documents: Iterable[Document | Entry], deletions: Iterable[str], watermark: int) -> None:
@@ -101,6 +102,14 @@ class Engine(Protocol):
 
     def iter_ids(self) -> Iterator[str]:
         """Every document id, in ascending order of its UTF-8 bytes, in bounded memory."""
+
+    def beside(self, *, anew: bool = False) -> Self:
+        """An index that grows from nothing while this one is read: the one that a former call has left unfinished,
+        unless `anew`."""
+
+    def replace_with(self, other: Self) -> None:
+        """What `other` holds, which `beside` made, is read here from now on, all at once. The former index, of whatever
+        schema, is kept until the next time; `other` is not used any more."""
 
     def close(self) -> None:
         """Nothing is held any more; what was written stays."""

@@ -1,13 +1,10 @@
-"""The query tree as tantivy's query."""
+"""What each kind of node means, in the few operations that every engine has."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
-
-import tantivy
-from tantivy import Occur, Query
+from typing import Generic, Protocol, TypeVar
 
 from indexer.analysis import Token, is_unspaced, query_stems, tokenize
 from indexer.engine.schema import (
@@ -39,28 +36,70 @@ from indexer.query import (
     Typed,
 )
 
-# A word counts by its best field; what it has in others decides between equals.
-_TIE_BREAKER = 0.1
+Q = TypeVar("Q")
+
 _TITLE = 100_000.0  # more than any words score
 _YEARS = (-9999, 99999)
 
 
-class Compiler:
-    """Compiles for one state of the index: stems that no document has are left out."""
+class Dialect(Protocol[Q]):
+    """An engine's own queries. Those for words score by BM25; every other one scores the same wherever it matches."""
 
-    def __init__(self, schema: tantivy.Schema, searcher: tantivy.Searcher) -> None:
-        self._schema = schema
-        self._searcher = searcher
+    def everything(self) -> Q:
+        """Every document."""
 
-    def compile(self, node: Node) -> Query:  # noqa: PLR0911 - one line per kind of node
+    def nothing(self) -> Q:
+        """No document."""
+
+    def word(self, field: str, token: str) -> Q:
+        """Documents with a token in a field of streams."""
+
+    def phrase(self, field: str, tokens: Sequence[str]) -> Q:
+        """Documents with these tokens side by side."""
+
+    def starting(self, field: str, beginning: str) -> Q:
+        """Documents with a token that begins so."""
+
+    def keyed(self, field: str, terms: Sequence[str] | Sequence[int]) -> Q:
+        """Documents with one of these terms, one at least, in a field of keys or years."""
+
+    def years(self, least: int, most: int) -> Q:
+        """Documents of these years, both included."""
+
+    def weighted(self, query: Q, weight: float) -> Q:
+        """The query, its score multiplied."""
+
+    def same_score(self, query: Q, score: float) -> Q:
+        """The query, with this score whatever it matches."""
+
+    def best(self, queries: Sequence[Q]) -> Q:
+        """Any of these: the best one's score, and a tenth of the others' to decide between equals."""
+
+    def combined(self, must: Sequence[Q] = (), should: Sequence[Q] = (), must_not: Sequence[Q] = ()) -> Q:
+        """All of `must`, none of `must_not`, and without any of `must` one of `should`; scores add up."""
+
+    def within(self, query: Q, limits: Sequence[Q]) -> Q:
+        """The query where all limits match too; these change no score."""
+
+    def may_have(self, field: str, term: str) -> bool:
+        """False where it is known that no document has the term: it is left out."""
+
+
+class Compiler(Generic[Q]):
+    """Compiles the tree into one engine's queries."""
+
+    def __init__(self, dialect: Dialect[Q]) -> None:
+        self._dialect = dialect
+
+    def compile(self, node: Node) -> Q:  # noqa: PLR0911 - one line per kind of node
         """The query that finds what the node says."""
         match node:
             case All():
-                return Query.all_query()
+                return self._dialect.everything()
             case Term():
-                return _boosted(self._words(node.text, node.field), node.boost)
+                return self._weighted(self._words(node.text, node.field), node.boost)
             case Phrase():
-                return _boosted(self._phrase(tokenize(node.text), node.field), node.boost)
+                return self._weighted(self._phrase(tokenize(node.text), node.field), node.boost)
             case Prefix():
                 return self._prefix(node.text, node.field)
             case Range():
@@ -70,68 +109,64 @@ class Compiler:
             case And():
                 return self._all_of(node.nodes)
             case Or():
-                return _bool(Occur.Should, [self.compile(part) for part in node.nodes])
+                return self._dialect.combined(should=[self.compile(part) for part in node.nodes])
             case Typed():
-                return self._typed(node.text, self.compile(node.node))
+                return self._typed(node)
             case Not():
                 return self._all_of((node,))
 
-    def narrowed(self, request: SearchRequest, without: Facet | None = None) -> Query:
+    def narrowed(self, request: SearchRequest, without: Facet | None = None) -> Q:
         """The request's query within its filters, without those of one facet; filters never change a score."""
-        limits: list[Query] = []
+        limits = self.limits(request, without)
+        query = self.compile(request.query)
+        return self._dialect.within(query, limits) if limits else query
+
+    def limits(self, request: SearchRequest, without: Facet | None = None) -> list[Q]:
+        """What each of the request's filters lets through, without those of one facet."""
+        limits: list[Q] = []
         for facet, values in request.filters:
             if not values or facet == without:
                 continue
             if facet == "year":
                 years = [int(value) for value in values if value.isdecimal() and len(value) < 6]
-                limits.append(Query.term_set_query(self._schema, "year", years) if years else Query.empty_query())
+                limits.append(self._dialect.keyed("year", years) if years else self._dialect.nothing())
             else:
                 limits.append(self._in(facet, values))
         if without != "year" and request.years != (None, None):
             limits.append(self._range(*request.years))
         if request.fulltext is not None:
-            readable = self._exactly(SHARED_KEYS, READABLE)
-            unread = Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, readable)])
+            readable = self._dialect.keyed(SHARED_KEYS, [READABLE])
+            unread = self._dialect.combined(must=[self._dialect.everything()], must_not=[readable])
             limits.append(readable if request.fulltext else unread)
-        query = self.compile(request.query)
-        if not limits:
-            return query
-        return _bool(Occur.Must, [query, *(Query.const_score_query(limit, 0.0) for limit in limits)])
+        return limits
 
-    def _typed(self, text: str, query: Query) -> Query:
+    def _typed(self, typed: Typed) -> Q:
         """What the query finds, and works whose title is the text, these first, whatever is an operator in it."""
-        title = title_order(text)
-        if not self._searcher.doc_freq(TITLE_ORDER, title):
+        query, title, words = self.compile(typed.node), title_order(typed.text), parse_words(typed.text)
+        if not self._dialect.may_have(TITLE_ORDER, title):
             return query
-        same = Query.const_score_query(self._exactly(TITLE_ORDER, title), _TITLE)
-        return _bool(Occur.Should, [query, _bool(Occur.Must, [self.compile(parse_words(text)), same])])
+        same = self._dialect.same_score(self._dialect.keyed(TITLE_ORDER, [title]), _TITLE)
+        if typed.node == words:
+            return self._dialect.combined(must=[query], should=[same])
+        return self._dialect.combined(should=[query, self._dialect.combined(must=[self.compile(words), same])])
 
-    def _all_of(self, nodes: Sequence[Node]) -> Query:
-        wanted = [(Occur.Must, self.compile(n)) for n in nodes if not isinstance(n, Not | All)]
-        unwanted = [(Occur.MustNot, self.compile(n.node)) for n in nodes if isinstance(n, Not)]
-        return Query.boolean_query([*(wanted or [(Occur.Must, Query.all_query())]), *unwanted])
+    def _all_of(self, nodes: Sequence[Node]) -> Q:
+        wanted = [self.compile(n) for n in nodes if not isinstance(n, Not | All)]
+        unwanted = [self.compile(n.node) for n in nodes if isinstance(n, Not)]
+        return self._dialect.combined(must=wanted or [self._dialect.everything()], must_not=unwanted)
 
-    def _in(self, field: KeyField, values: Sequence[str]) -> Query:
+    def _in(self, field: KeyField, values: Sequence[str]) -> Q:
         terms = [key_term(field, value) for value in values]
-        if len(terms) == 1:  # far faster than a set of one
-            return Query.const_score_query(self._exactly(*terms[0]), 1.0)
-        names = {name for name, _ in terms}
-        return (
-            Query.term_set_query(self._schema, names.pop(), [term for _, term in terms])
-            if terms
-            else Query.empty_query()
-        )
+        return self._dialect.keyed(terms[0][0], [term for _, term in terms]) if terms else self._dialect.nothing()
 
-    def _range(self, lower: int | None, upper: int | None) -> Query:
+    def _range(self, lower: int | None, upper: int | None) -> Q:
         if lower is None and upper is None:
-            return Query.all_query()
+            return self._dialect.everything()
         least = _YEARS[0] if lower is None else min(max(lower, _YEARS[0]), _YEARS[1])
         most = _YEARS[1] if upper is None else min(max(upper, _YEARS[0]), _YEARS[1])
-        if least > most:
-            return Query.empty_query()
-        return Query.range_query(self._schema, "year", tantivy.FieldType.Integer, least, most)
+        return self._dialect.years(least, most) if least <= most else self._dialect.nothing()
 
-    def _words(self, text: str, field: Field) -> Query:
+    def _words(self, text: str, field: Field) -> Q:
         """Every word of the text, each in any of the fields; higher where they stand side by side.
 
         Characters of scripts without spaces are only words together, as a phrase.
@@ -142,68 +177,46 @@ class Compiler:
             together = list(run)
             parts += [self._phrase(together, field)] if unspaced else [self._word(t, field) for t in together]
         if not parts:
-            return Query.empty_query()
+            return self._dialect.nothing()
         if len(parts) == 1:
             return parts[0]
-        wanted = [(Occur.Must, part) for part in parts]
-        return Query.boolean_query([*wanted, (Occur.Should, self._phrase(tokens, field))])
+        return self._dialect.combined(must=parts, should=[self._phrase(tokens, field)])
 
-    def _word(self, token: Token, field: Field) -> Query:
+    def _word(self, token: Token, field: Field) -> Q:
         exact, stemmed = SEARCHED[field]
-        found = [_boosted(self._term(name, token.text), EXACT_WEIGHTS[name]) for name in exact]
+        found = [self._weighted(self._dialect.word(name, token.text), EXACT_WEIGHTS[name]) for name in exact]
         found += [
-            _boosted(self._term(name, stem), STEM_WEIGHTS[name])
+            self._weighted(self._dialect.word(name, stem), STEM_WEIGHTS[name])
             for stem in (query_stems(token.source) if stemmed else ())
             for name in stemmed
-            if self._searcher.doc_freq(name, stem)
+            if self._dialect.may_have(name, stem)
         ]
-        return _best(found)
+        return self._best(found)
 
-    def _phrase(self, tokens: Sequence[Token], field: Field) -> Query:
+    def _phrase(self, tokens: Sequence[Token], field: Field) -> Q:
         exact, _ = SEARCHED[field]
         parts = [token.text for token in tokens]
         if not parts:
-            return Query.empty_query()
-        if len(parts) == 1:
-            return _best([_boosted(self._term(name, parts[0]), EXACT_WEIGHTS[name]) for name in exact])
-        return _best([_boosted(Query.phrase_query(self._schema, n, list(parts)), EXACT_WEIGHTS[n]) for n in exact])
+            return self._dialect.nothing()
+        one = len(parts) == 1
+        found = [self._dialect.word(n, parts[0]) if one else self._dialect.phrase(n, parts) for n in exact]
+        return self._best([self._weighted(query, EXACT_WEIGHTS[n]) for query, n in zip(found, exact, strict=True)])
 
-    def _prefix(self, text: str, field: Field) -> Query:
+    def _prefix(self, text: str, field: Field) -> Q:
         tokens = tokenize(text)
         if not tokens:
-            return Query.empty_query()
+            return self._dialect.nothing()
         *whole, last = tokens
-        exact, _ = SEARCHED[field]
-        query = _best([_boosted(self._starting(name, last.text), EXACT_WEIGHTS[name]) for name in exact])
-        return _bool(Occur.Must, [*(self._word(token, field) for token in whole), query]) if whole else query
+        begun = [(self._dialect.starting(name, last.text), EXACT_WEIGHTS[name]) for name in SEARCHED[field][0]]
+        query = self._best([self._weighted(each, weight) for each, weight in begun])
+        words = [self._word(token, field) for token in whole]
+        return self._dialect.combined(must=[*words, query]) if whole else query
 
-    def completing(self, typed: Sequence[str]) -> Query:
-        """Titles that have these tokens side by side, the last one begun."""
-        if len(typed) == 1:
-            return self._starting("title", typed[0])
-        return Query.phrase_prefix_query(self._schema, "title", list(typed))
+    def _weighted(self, query: Q, weight: float) -> Q:
+        return query if weight == 1.0 else self._dialect.weighted(query, weight)
 
-    def _starting(self, name: str, token: str) -> Query:
-        # A token has only letters, digits and marks: nothing in it means anything to a regular expression.
-        return Query.regex_query(self._schema, name, f"{token}.*")
-
-    def count(self, node: Node) -> int:
-        """The number of documents that the node finds."""
-        return top(self._searcher, self.compile(node), 1)[0]
-
-    def _exactly(self, name: str, term: str) -> Query:
-        return Query.term_query(self._schema, name, term, "basic")
-
-    def _term(self, name: str, token: str) -> Query:
-        return Query.term_query(self._schema, name, token, "freq")
-
-
-def top(
-    searcher: tantivy.Searcher, query: Query, size: int, *, offset: int = 0, order: str | None = None
-) -> tuple[int, list[tuple[Any, tantivy.DocAddress]]]:
-    """The number of documents that a query finds, and the first of them: by score, or by a field of order keys."""
-    found = searcher.search(query, size, offset=offset, order_by_field=order, order=tantivy.Order.Asc)
-    return found.count, found.hits  # type: ignore[attr-defined]  # tantivy's stub forgets the count
+    def _best(self, queries: Sequence[Q]) -> Q:
+        return queries[0] if len(queries) == 1 else self._dialect.best(queries)
 
 
 def facet_groups(request: SearchRequest) -> dict[Facet | None, tuple[Facet, ...]]:
@@ -216,15 +229,3 @@ def facet_groups(request: SearchRequest) -> dict[Facet | None, tuple[Facet, ...]
         own = facet if facet in filtered else None
         groups[own] = (*groups.get(own, ()), facet)
     return groups
-
-
-def _boosted(query: Query, weight: float) -> Query:
-    return query if weight == 1.0 else Query.boost_query(query, weight)
-
-
-def _best(queries: Sequence[Query]) -> Query:
-    return queries[0] if len(queries) == 1 else Query.disjunction_max_query(queries, _TIE_BREAKER)
-
-
-def _bool(occur: Occur, queries: Sequence[Query]) -> Query:
-    return Query.boolean_query([(occur, query) for query in queries])

@@ -11,17 +11,19 @@ from typing import Any
 import tantivy
 from tantivy import Occur, Query
 
-from harvester.errors import EngineUnavailableError
+from harvester.errors import EngineBusyError, EngineError, EngineUnavailableError
 from indexer.document import Document
-from indexer.engine import Hit, Results, Suggestion
-from indexer.engine.compile import Compiler, top
+from indexer.engine import Results, Suggestion
+from indexer.engine.compile import Compiler
 from indexer.engine.cursors import Cursor, parse_cursor
 from indexer.engine.facets import count_facets
 from indexer.engine.folder import IndexFolder, write_durably
 from indexer.engine.schema import SORT_FIELDS, TITLE_ORDER, Entry, make_entry, order_key, schema_checksum
 from indexer.engine.store import create_index, load, open_index, unavailable
+from indexer.engine.tantivy_query import TantivyDialect, top
+from indexer.engine.tantivy_words import TantivyCounted, TantivyWords
 from indexer.engine.words import complete, mend, telling_words
-from indexer.highlight import Matcher, highlight_hit
+from indexer.highlight import Matcher, make_hit
 from indexer.parser import parse_words
 from indexer.query import And, Node, Or, SearchRequest, Sort, Term, Typed, query_words
 
@@ -39,6 +41,14 @@ class _Snapshot:
     index: tantivy.Index
     searcher: tantivy.Searcher
 
+    @property
+    def dialect(self) -> TantivyDialect:
+        return TantivyDialect(self.index.schema, self.searcher)
+
+    @property
+    def words(self) -> TantivyWords:
+        return TantivyWords(self.dialect, self.searcher)
+
 
 class EmbeddedEngine:
     """An `Engine` over the folder `path`, which one process writes and any number read.
@@ -53,6 +63,7 @@ class EmbeddedEngine:
         self._writing = threading.RLock()
         self._snapshot: _Snapshot | None = None
         self._writer: tantivy.IndexWriter | None = None
+        self._seen: tuple[str, int] | None = None
 
     def write(self, documents: Iterable[Document | Entry], deletions: Iterable[str], watermark: int) -> None:
         """Documents stand in the index, deletions do not, in one commit; an id in both stands.
@@ -75,14 +86,20 @@ class EmbeddedEngine:
                 self._abandon(writer)
                 raise
             write_durably(self._active() / "watermark", str(watermark))
+            self._seen = None  # the lock is ours: nobody else writes until it is closed
 
     def watermark(self) -> int:
         """The watermark of the active build; 0 where there is none."""
+        self._seen = self._written()
+        return self._seen[1]
+
+    def _written(self) -> tuple[str, int]:
+        """The name of the active build and its watermark."""
         build = self._folder.find_active()
         try:
-            return int((build / "watermark").read_text(encoding="utf-8")) if build else 0
+            return (build.name, int((build / "watermark").read_text(encoding="utf-8"))) if build else ("", 0)
         except FileNotFoundError:
-            return 0
+            return (build.name if build else "", 0)
 
     def search(self, request: SearchRequest) -> Results:
         """The page, its facets and its marks, all of one state of the index.
@@ -91,7 +108,7 @@ class EmbeddedEngine:
         works across the border of the pages, while all others go on exactly where they were.
         """
         now = self._read()
-        compiler = Compiler(now.index.schema, now.searcher)
+        compiler = Compiler(now.dialect)
         query = compiler.narrowed(request)
         sort: Sort = request.sort
         if sort == "relevance" and not query_words(request.query):
@@ -112,14 +129,14 @@ class EmbeddedEngine:
                 more = left > len(hits)
                 following = cursor.behind([key for key, _ in hits])
             typed = request.query
-            if not total and isinstance(typed, Typed) and not compiler.count(typed):
+            if not total and isinstance(typed, Typed) and not top(now.searcher, compiler.compile(typed), 1)[0]:
                 return self.search(replace(request, query=parse_words(typed.text), sort=sort))
-            facets = count_facets(now.searcher, compiler, request)
+            facets = count_facets(request, TantivyCounted(compiler, now.searcher, request))
         matcher = Matcher(request.query if request.highlight else And(()))
         return Results(
             total=total,
             hits=tuple(
-                _hit(load(now.searcher, address), score if sort == "relevance" else None, matcher)
+                make_hit(load(now.searcher, address), score if sort == "relevance" else None, matcher)
                 for score, address in hits
             ),
             facets=facets,
@@ -139,13 +156,11 @@ class EmbeddedEngine:
 
         Nothing for fewer than two letters; case and accents do not matter.
         """
-        now = self._read()
-        return complete(now.searcher, Compiler(now.index.schema, now.searcher), prefix, limit)
+        return complete(self._read().words, prefix, limit)
 
     def correct(self, text: str) -> str | None:
         """The text with words that no document has replaced by the nearest, then most frequent, that one has."""
-        now = self._read()
-        return mend(now.searcher, Compiler(now.index.schema, now.searcher), text)
+        return mend(self._read().words, text)
 
     def similar(self, document_id: str, limit: int = 6) -> tuple[Document, ...]:
         """Works that share the rarer words of the title and subjects."""
@@ -153,10 +168,9 @@ class EmbeddedEngine:
         if document is None:
             return ()
         now = self._read()
-        compiler = Compiler(now.index.schema, now.searcher)
-        alike: Node = Or(tuple(Term(word) for word in telling_words(now.searcher, document)))
+        alike: Node = Or(tuple(Term(word) for word in telling_words(now.words, document)))
         itself = Query.term_query(now.index.schema, "id", order_key(document_id), "basic")
-        query = Query.boolean_query([(Occur.Must, compiler.compile(alike)), (Occur.MustNot, itself)])
+        query = Query.boolean_query([(Occur.Must, Compiler(now.dialect).compile(alike)), (Occur.MustNot, itself)])
         hits = now.searcher.search(query, max(1, limit), count=False).hits
         return tuple(load(now.searcher, address) for _, address in hits)
 
@@ -172,8 +186,26 @@ class EmbeddedEngine:
                 yield bytes.fromhex(found).decode("utf-8", "surrogatepass")
             last = ids[-1]
 
+    def beside(self, *, anew: bool = False) -> EmbeddedEngine:
+        """An engine whose index grows in a folder beside this one: where one was left unfinished that, unless `anew`.
+
+        Raises EngineBusyError where another process lets one grow there.
+        """
+        root = self._folder.root
+        other = EmbeddedEngine(root.with_name(f"{root.name}-new"))
+        other._folder.lock()
+        try:
+            usable = not anew and other.watermark() > 0 and other.count() >= 0
+        except EngineError:  # of another schema, or damaged
+            usable = False
+        if not usable:
+            other._folder.clear()
+        return other
+
     def replace_with(self, other: EmbeddedEngine) -> None:
         """This engine's folder holds the other's build, and its watermark; the other is left empty.
+
+        The former build stays in the folder until the next time.
 
         Works whatever stood here, also an index of another schema. Both folders are on one file system.
         Readers of this folder follow at their next call.
@@ -187,6 +219,7 @@ class EmbeddedEngine:
                 build = self._folder.new_build()
                 other._active().rename(build)
                 self._folder.activate(build)
+                self._seen = None
             finally:
                 other._folder.unlock()
                 self._folder.unlock()
@@ -242,12 +275,19 @@ class EmbeddedEngine:
         if self._writer is None:
             self._folder.lock()
             try:
+                self._meet_what_was_seen()
                 with unavailable("written"):
                     self._writer = self._to_write().writer(_WRITER_BYTES, _WRITER_THREADS)
             finally:
                 if self._writer is None:
                     self._folder.unlock()
         return self._writer
+
+    def _meet_what_was_seen(self) -> None:
+        """The watermark is still the one that was read; else changes between the two would never be written."""
+        seen, self._seen = self._seen, None
+        if seen not in {None, self._written()}:
+            raise EngineBusyError("another process has written to the index meanwhile, or replaced it; try again")
 
     def _to_write(self) -> tantivy.Index:
         """The active build, made where there is none."""
@@ -300,8 +340,3 @@ def _ids_behind(now: _Snapshot, place: str) -> list[str]:
     rest = now.index.parse_query(f"id:{{{place} TO *}}") if place else Query.all_query()
     answer = now.searcher.aggregate(rest, {"ids": {"terms": terms}})
     return [bucket["key"] for bucket in answer["ids"]["buckets"]]
-
-
-def _hit(document: Document, score: float | None, matcher: Matcher) -> Hit:
-    title, snippet = highlight_hit(document, matcher)
-    return Hit(document, score, title, snippet)

@@ -1,66 +1,69 @@
-"""Exact counts of facet values by tantivy's aggregations."""
+"""Exact counts of facet values, from aggregations that are asked for and answered as Elasticsearch does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import tantivy
-from tantivy import Occur, Query
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from indexer.engine import Bucket
-from indexer.engine.compile import Compiler, facet_groups, top
-from indexer.engine.schema import FACET_FIELDS, NUMBER_FIELDS, SHARED_KEYS, numbered
-from indexer.query import Facet, In, KeyField, SearchRequest
+from indexer.engine.compile import facet_groups
+from indexer.engine.schema import FACET_FIELDS, NUMBER_FIELDS
+from indexer.query import Facet, In, KeyField, Node, SearchRequest
 
-# So many leading values of each segment of the index are compared, and where that leaves out any, so many.
-_LEADERS, _MORE_LEADERS = 10_000, 65_000
 _YEARS = 1000
 _TIED = 10  # fetched beyond those that are shown
 
+Answers = dict[Facet, dict[str, Any]]
 
-def count_facets(
-    searcher: tantivy.Searcher, compiler: Compiler, request: SearchRequest
-) -> dict[Facet, tuple[Bucket, ...]]:
+
+class Counted(Protocol):
+    """What one request found. `without` is the facet whose own filter is left out."""
+
+    def leading(self, without: Facet | None, terms: Mapping[Facet, dict[str, Any]], *, more: bool) -> Answers:
+        """The answers to these terms aggregations; with `more`, of as many leading values as can be compared."""
+
+    def count(self, without: Facet | None, node: Node) -> int:
+        """How many of the works the node finds."""
+
+    def values_of(self, kind: KeyField, numbers: Collection[int]) -> Mapping[int, str]:
+        """The values that are counted by these numbers."""
+
+
+def count_facets(request: SearchRequest, counted: Counted) -> dict[Facet, tuple[Bucket, ...]]:
     """The buckets of each facet asked for; facets that leave out the same filter share one pass.
 
     Every count is exact. Which values are listed is exact up to 65,000 different values in a result; beyond,
-    one that leads in no segment of the index can be missing. Of many that tie at the list's end, which ones are
+    one that leads in no part of the index can be missing. Of many that tie at the list's end, which ones are
     listed is left open.
     """
     found: dict[Facet, tuple[Bucket, ...]] = {}
     for without, facets in facet_groups(request).items():
-        query = compiler.narrowed(request, without)
-        answers = _terms(searcher, query, facets, request.facet_size, _LEADERS)
+        answers = counted.leading(without, terms_of(facets, request.facet_size), more=False)
         if inexact := _inexact(answers):
-            answers |= _terms(searcher, query, inexact, request.facet_size, _MORE_LEADERS)
+            answers |= counted.leading(without, terms_of(inexact, request.facet_size), more=True)
             inexact = _inexact(answers)
         for facet in facets:
-            buckets = _buckets(searcher, answers[facet], facet, request.facet_size)
+            buckets = _buckets(counted, answers[facet], facet, request.facet_size)
             if facet != "year" and facet in inexact:
-                buckets = _recounted(searcher, compiler, query, facet, buckets)
+                buckets = _ordered(
+                    Bucket(each.value, counted.count(without, In(facet, (each.value,)))) for each in buckets
+                )
             found[facet] = buckets
     return {facet: found[facet] for facet in request.facets}
 
 
-def _terms(
-    searcher: tantivy.Searcher, query: Query, facets: Iterable[Facet], size: int, leaders: int
-) -> dict[Facet, dict[str, Any]]:
-    """The leading values of each facet, asked for and answered as Elasticsearch does."""
-    asked = {
+def terms_of(facets: Iterable[Facet], size: int) -> dict[Facet, dict[str, Any]]:
+    """What a terms aggregation asks for each of the facets."""
+    return {
         facet: {"field": FACET_FIELDS[facet], "size": _YEARS if facet == "year" else size + _TIED} for facet in facets
     }
-    answers: dict[Facet, dict[str, Any]] = searcher.aggregate(
-        query, {facet: {"terms": {**terms, "segment_size": leaders}} for facet, terms in asked.items()}
-    )
-    return answers
 
 
-def _inexact(answers: Mapping[Facet, Mapping[str, Any]]) -> list[Facet]:
+def _inexact(answers: Mapping[Facet, Mapping[str, Any]]) -> Sequence[Facet]:
     return [facet for facet, answer in answers.items() if answer.get("doc_count_error_upper_bound")]
 
 
-def _buckets(searcher: tantivy.Searcher, answer: Mapping[str, Any], facet: Facet, size: int) -> tuple[Bucket, ...]:
+def _buckets(counted: Counted, answer: Mapping[str, Any], facet: Facet, size: int) -> tuple[Bucket, ...]:
     """The years in their order; of another facet the most frequent values, most first, then by value."""
     found = [(bucket["key"], int(bucket["doc_count"])) for bucket in answer["buckets"]]
     if facet == "year":
@@ -68,24 +71,9 @@ def _buckets(searcher: tantivy.Searcher, answer: Mapping[str, Any], facet: Facet
     least = found[:size][-1][1] if found[:size] else 0
     shown = [(key, count) for key, count in found if count >= least]
     if facet in NUMBER_FIELDS:
-        shown = [(value_of(searcher, facet, int(key)), count) for key, count in shown]
+        values = counted.values_of(facet, [int(key) for key, _ in shown])
+        shown = [(values[int(key)], count) for key, count in shown if int(key) in values]
     return _ordered(Bucket(value, count) for value, count in shown)[:size]
-
-
-def value_of(searcher: tantivy.Searcher, kind: KeyField, number: int) -> str:
-    """The value that is counted by a number."""
-    beginning = numbered(kind, number)
-    ((found, _),) = searcher.terms_with_prefix(SHARED_KEYS, beginning, limit=1)
-    return found.removeprefix(beginning)
-
-
-def _recounted(
-    searcher: tantivy.Searcher, compiler: Compiler, query: Query, facet: KeyField, buckets: Iterable[Bucket]
-) -> tuple[Bucket, ...]:
-    """The buckets with their exact counts, each by a search of its own."""
-    alone = {bucket.value: compiler.compile(In(facet, (bucket.value,))) for bucket in buckets}
-    both = {value: Query.boolean_query([(Occur.Must, query), (Occur.Must, one)]) for value, one in alone.items()}
-    return _ordered(Bucket(value, top(searcher, found, 1)[0]) for value, found in both.items())
 
 
 def _ordered(buckets: Iterable[Bucket]) -> tuple[Bucket, ...]:

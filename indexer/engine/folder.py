@@ -2,7 +2,7 @@
 
     write.lock               held by the one process that writes
     current                  the name of the active build; replaced atomically, so readers follow a swap
-    <checksum>-<number>/     one build: tantivy's files and `watermark`
+    <checksum>-<number>/     one build: tantivy's files and `watermark`; the former one stays until the next swap
 
 The system frees the lock when its holder dies, in whatever way.
 """
@@ -85,9 +85,17 @@ class IndexFolder:
         return self.root / f"{self._checksum}-{max(taken, default=0) + 1}"
 
     def activate(self, build: Path) -> None:
-        """Readers open this build from now on; every other one is gone. Needs the lock."""
+        """Readers open this build from now on; but for the former one every other is gone. Needs the lock."""
+        former = self.pointer.read_text(encoding="utf-8").strip() if self.pointer.exists() else ""
         sync_folder(self.root)
         write_durably(self.pointer, build.name)
         for path in self.root.iterdir():
-            if path.is_dir() and path != build:
+            if path.is_dir() and path.name not in {build.name, former}:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Nothing was built here. Needs the lock."""
+        self.pointer.unlink(missing_ok=True)
+        for path in self.root.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)

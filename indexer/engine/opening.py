@@ -1,20 +1,45 @@
-"""The search engine that the settings name, and the place where a new index grows."""
+"""The search engine that the settings name."""
 
 from __future__ import annotations
 
-import shutil
+from contextlib import closing
 
+import structlog
+
+from harvester.errors import EngineUnavailableError
 from harvester.settings import Settings
-from indexer.engine.embedded import EmbeddedEngine
+from indexer.engine import Engine
 
 
-def open_engine(settings: Settings) -> EmbeddedEngine:
-    """The engine of this installation; whether there is an index shows when it is used."""
-    return EmbeddedEngine(settings.index_path)
+def open_engine(settings: Settings) -> Engine:
+    """The engine of this installation; whether there is an index, and a server, shows when it is used."""
+    if settings.engine == "embedded:":
+        from indexer.engine.embedded import EmbeddedEngine  # noqa: PLC0415 - only one of the engines is needed
+
+        return EmbeddedEngine(settings.index_path)
+    from indexer.engine.elastic import ElasticEngine  # noqa: PLC0415 - as above
+    from indexer.engine.elastic_server import parse_address  # noqa: PLC0415 - as above
+
+    return ElasticEngine(
+        parse_address(
+            settings.engine,
+            api_key=settings.engine_api_key,
+            ca=settings.engine_ca,
+            shards=settings.engine_shards,
+            replicas=settings.engine_replicas,
+            timeout=settings.engine_timeout,
+        )
+    )
 
 
-def open_empty_engine(settings: Settings) -> EmbeddedEngine:
-    """An engine with no index, on the file system of the present one; what a killed rebuild left there is gone."""
-    path = settings.index_path.with_name(f"{settings.index_path.name}-new")
-    shutil.rmtree(path, ignore_errors=True)
-    return EmbeddedEngine(path)
+def check_schema(settings: Settings) -> None:
+    """Returns where the index fits this version, was not built yet, or cannot be reached just now.
+
+    Raises:
+        SchemaChangedError: it was built for another version.
+    """
+    with closing(open_engine(settings)) as engine:
+        try:
+            engine.watermark()
+        except EngineUnavailableError as error:
+            structlog.get_logger("index").warning("begun without the index", reason=str(error))

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from harvester.errors import EngineError, EngineUnavailableError, QueryRejectedError, SchemaChangedError
+from harvester.errors import EngineBusyError, EngineUnavailableError, QueryRejectedError, SchemaChangedError
+from harvester.settings import Settings
 from indexer.document import Document, Holder, Text
 from indexer.engine import Engine, Results
 from indexer.engine.embedded import EmbeddedEngine
+from indexer.engine.opening import open_engine as open_engine_of
 from indexer.parser import parse_query
 from indexer.query import All, And, Facet, In, Not, Or, Phrase, Prefix, Range, SearchRequest, Sort, Term
 
@@ -26,13 +28,21 @@ Open = Callable[[], Engine]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(params=["embedded"])
-def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+@pytest.fixture(params=["embedded", pytest.param("elasticsearch", marks=pytest.mark.service)])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """An installation with either engine, its index not built yet."""
+    if request.param == "embedded":
+        return Settings(home=tmp_path)
+    return Settings(home=tmp_path, engine=request.getfixturevalue("elasticsearch_index"), engine_replicas=0)
+
+
+@pytest.fixture
+def open_engine(settings: Settings) -> Iterator[Open]:
     """Opens the same, at first unbuilt, index as often as it is called."""
     opened: list[Engine] = []
 
     def open_one() -> Engine:
-        opened.append(EmbeddedEngine(tmp_path / "index"))
+        opened.append(open_engine_of(settings))
         return opened[-1]
 
     yield open_one
@@ -618,27 +628,25 @@ def test_ids_come_in_ascending_order_each_once(engine: Engine) -> None:
 
 _PRELUDE = """
 import sys
-from pathlib import Path
-from indexer.engine.embedded import EmbeddedEngine
+from harvester.settings import Settings
 from indexer.document import Document, Holder, Text
+from indexer.engine.opening import open_engine
 
 def work(n, title):
     return Document(id=f"w{n:03}", holders=(Holder(f"h{n}", "itb"),), titles=(Text(title, "id"),))
 
-engine = EmbeddedEngine(Path(sys.argv[1]))
+engine = open_engine(Settings(home=sys.argv[1], engine=sys.argv[2]))
 """
 
 
-def run(script: str, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _PRELUDE + script, *arguments]
+def run(script: str, settings: Settings) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _PRELUDE + script, str(settings.home), settings.engine]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def test_a_reader_in_another_process_sees_each_commit(engine: Engine, tmp_path: Path) -> None:
+def test_a_reader_in_another_process_sees_each_commit(engine: Engine, settings: Settings) -> None:
     engine.write([work(1)], (), 1)
-    reader = run(
-        "for line in sys.stdin: print(engine.count(), engine.watermark(), flush=True)", str(tmp_path / "index")
-    )
+    reader = run("for line in sys.stdin: print(engine.count(), engine.watermark(), flush=True)", settings)
     assert reader.stdin is not None
     assert reader.stdout is not None
     with reader:
@@ -649,22 +657,35 @@ def test_a_reader_in_another_process_sees_each_commit(engine: Engine, tmp_path: 
         reader.stdin.close()
 
 
-def test_a_second_writer_is_refused_by_name_of_the_lock_until_the_first_is_done(
-    open_engine: Open, tmp_path: Path
-) -> None:
-    first, second = open_engine(), open_engine()
+def test_a_second_writer_is_refused_by_name_of_the_lock_until_the_first_is_done(tmp_path: Path) -> None:
+    first, second = EmbeddedEngine(tmp_path), EmbeddedEngine(tmp_path)
     first.write([work(1)], (), 1)
-    with pytest.raises(EngineError, match=r"write\.lock"):
+    with pytest.raises(EngineBusyError, match=r"write\.lock"):
         second.write([work(2)], (), 2)
     assert second.count() == 1
     first.close()
     second.write([work(2)], (), 2)
     assert second.count() == 2
+    second.close()
 
 
-def test_a_writer_killed_in_the_middle_leaves_a_whole_state_and_never_a_watermark_ahead_of_it(tmp_path: Path) -> None:
+def test_who_has_read_the_watermark_before_another_wrote_reads_it_again_before_writing(open_engine: Open) -> None:
+    first, second = open_engine(), open_engine()
+    assert (first.watermark(), second.watermark()) == (0, 0)
+    first.write([work(1, "dari yang pertama")], (), 1)
+    first.close()
+    with pytest.raises(EngineBusyError, match="meanwhile"):
+        second.write([work(1, "dari yang kedua")], (), 1)
+    assert str(second.search(SearchRequest()).hits[0].title) == "dari yang pertama"
+    assert second.watermark() == 1
+    second.write([work(2)], (), 2)
+    assert second.count() == 2
+
+
+def test_a_writer_killed_in_the_middle_leaves_a_whole_state_and_never_a_watermark_ahead_of_it(
+    open_engine: Open, settings: Settings
+) -> None:
     """Each round writes all 40 documents with the round's number; any mixture of rounds would show."""
-    path = tmp_path / "index"
     script = (
         "start = engine.watermark()\n"
         "for n in range(start + 1, start + 100000):\n"
@@ -677,7 +698,7 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_state_and_never_a_watermar
     rng = random.Random(11)
     last = 0
     for _ in range(8):
-        writer = run(script, str(path))
+        writer = run(script, settings)
         assert writer.stdout is not None
         with writer:
             for _ in range(rng.randrange(2, 6)):
@@ -685,7 +706,7 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_state_and_never_a_watermar
             threading.Event().wait(rng.random() * 0.03)  # the kill falls anywhere in a round
             writer.send_signal(signal.SIGKILL)
             begun = max([begun, *map(int, writer.stdout.read().split())])
-        engine = EmbeddedEngine(path)
+        engine = open_engine()
         watermark = engine.watermark()
         rounds = {str(hit.title) for hit in engine.search(SearchRequest(size=50)).hits}
         assert engine.count() == 40
@@ -721,6 +742,66 @@ def test_many_threads_search_while_one_writes(engine: Engine) -> None:
     assert engine.count() == 160
 
 
+# Growing beside
+
+
+def test_an_index_that_grew_beside_is_read_at_once_and_goes_on(open_engine: Open) -> None:
+    engine, reader = open_engine(), open_engine()
+    engine.write([work(1), work(2)], (), 4)
+    beside = engine.beside()
+    assert beside.watermark() == 0
+    beside.write([work(3)], (), 7)
+    assert (reader.count(), reader.watermark(), engine.count()) == (2, 4, 2)
+    engine.replace_with(beside)
+    beside.close()
+    assert list(reader.iter_ids()) == list(engine.iter_ids()) == ["w003"]
+    assert (reader.watermark(), engine.watermark()) == (7, 7)
+    engine.write([work(4, "sesudahnya")], (), 8)
+    assert found(reader, "sesudahnya") == {"w004"}
+
+
+def test_what_grew_beside_until_a_kill_goes_on_there_unless_all_is_wanted_anew(open_engine: Open) -> None:
+    engine = open_engine()
+    engine.write([work(1)], (), 1)
+    for anew, expected in ((False, 0), (False, 5), (True, 0)):
+        beside = engine.beside(anew=anew)
+        assert beside.watermark() == expected
+        beside.write([work(2), work(3)], (), 5)
+        beside.close()
+    beside = engine.beside()
+    engine.replace_with(beside)
+    beside.close()
+    assert (engine.count(), engine.watermark()) == (2, 5)
+    later = engine.beside()
+    assert later.watermark() == 0
+    later.close()
+
+
+def test_the_first_index_may_grow_beside_none(open_engine: Open) -> None:
+    engine = open_engine()
+    beside = engine.beside()
+    beside.write([work(1)], (), 3)
+    with pytest.raises(EngineUnavailableError, match="not been built"):
+        engine.count()
+    engine.replace_with(beside)
+    beside.close()
+    assert (engine.count(), engine.watermark()) == (1, 3)
+
+
+def test_who_wrote_when_the_index_was_replaced_reads_the_watermark_again(open_engine: Open) -> None:
+    engine, other = open_engine(), open_engine()
+    engine.write([work(1)], (), 9)
+    engine.close()
+    assert other.watermark() == 9
+    beside = engine.beside()
+    beside.write([work(2)], (), 5)
+    engine.replace_with(beside)
+    beside.close()
+    with pytest.raises(EngineBusyError):
+        other.write([work(3)], (), 10)
+    assert other.watermark() == 5
+
+
 # The embedded engine's own folder
 
 
@@ -736,30 +817,33 @@ def test_an_index_of_another_schema_is_refused_and_can_be_replaced(tmp_path: Pat
     fresh.write([work(1)], (), 9)
     engine.replace_with(fresh)
     assert (engine.count(), engine.watermark()) == (1, 9)
-    assert not (old / "0123456789ab-1").exists()
-
-
-def test_readers_follow_a_replaced_index_and_the_other_is_left_unbuilt(tmp_path: Path) -> None:
-    engine, fresh, reader = (EmbeddedEngine(tmp_path / name) for name in ("index", "fresh", "index"))
-    engine.write([work(1), work(2)], (), 1)
-    assert reader.count() == 2
-    fresh.write([work(3)], (), 7)
+    assert (old / "0123456789ab-1").exists()
+    fresh.write([work(1)], (), 10)
     engine.replace_with(fresh)
-    assert list(reader.iter_ids()) == ["w003"]
-    assert reader.watermark() == 7
-    with pytest.raises(EngineUnavailableError):
-        fresh.count()
-    engine.write([work(4)], (), 8)
-    assert reader.count() == 2
-    assert len([path for path in (tmp_path / "index").iterdir() if path.is_dir()]) == 1
+    assert not (old / "0123456789ab-1").exists()
     engine.close()
+    fresh.close()
+
+
+def test_the_former_build_stays_until_the_next_swap(tmp_path: Path) -> None:
+    engine, fresh = (EmbeddedEngine(tmp_path / name) for name in ("index", "fresh"))
+    builds = []
+    for number in range(4):
+        fresh.write([work(number)], (), number)
+        engine.replace_with(fresh)
+        with pytest.raises(EngineUnavailableError):
+            fresh.count()
+        builds.append({path.name.partition("-")[2] for path in (tmp_path / "index").iterdir() if path.is_dir()})
+    assert builds == [{"1"}, {"1", "2"}, {"2", "3"}, {"3", "4"}]
+    engine.close()
+    fresh.close()
 
 
 def test_an_index_is_not_replaced_while_another_process_writes_to_it(tmp_path: Path) -> None:
     engine, fresh, writer = (EmbeddedEngine(tmp_path / name) for name in ("index", "fresh", "index"))
     writer.write([work(1)], (), 1)
     fresh.write([work(2)], (), 2)
-    with pytest.raises(EngineError, match="lock"):
+    with pytest.raises(EngineBusyError, match="lock"):
         engine.replace_with(fresh)
     assert list(engine.iter_ids()) == ["w001"]
     writer.close()

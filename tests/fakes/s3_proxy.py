@@ -19,8 +19,10 @@ FAULTS = {
     "half up": "gives the server half of the body",
     "half down": "gives half of the answer",
     "silence": "says nothing for as long as anybody may wait",
-    "404": "says that there is nothing, which is not S3's own word",
+    "404": "says that there is nothing, in words that are not the server's",
 }
+
+NOT_S3 = b"<!doctype html><p>nothing here"
 
 
 class FaultyProxy:
@@ -68,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "silence":
             proxy.over.wait()
         if fault in {"503", "404"}:
-            self.answer(int(fault), b"<html>not S3</html>")
+            self.answer(int(fault), NOT_S3)
         elif fault in {"cut", "silence"}:
             self.close_connection = True
         else:
@@ -95,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
         if fault == "503 after":
-            self.answer(503, b"<html>not S3</html>")
+            self.answer(503, NOT_S3)
         elif fault == "cut after":
             self.close_connection = True
         else:

@@ -56,7 +56,7 @@ def archive(bucket: str, prefix: str, proxy: FaultyProxy, monkeypatch: pytest.Mo
     return opened
 
 
-@pytest.mark.parametrize("fault", FAULTS.keys() - {"404"})
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("nth", [0, 1])
 def test_what_breaks_once_is_done_again(use: str, nth: int, fault: str, archive: S3Archive, proxy: FaultyProxy) -> None:

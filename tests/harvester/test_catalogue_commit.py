@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -379,6 +380,25 @@ def row_with(public_id: int, **others: object) -> dict[str, object]:
         "source_datestamp": "", "deleted": True,
     }  # fmt: skip
     return row | others
+
+
+def test_what_a_server_may_send_at_the_utmost_is_stored(run: Run) -> None:
+    """Texts and numbers that one database would take and another refuse; and what none takes whole."""
+    chance = random.Random(1)
+    name = "".join(chance.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(2000))
+    long = Header(name, "2024-01-01T00:00:00.000000000000000000000000000000Z", ("s" * 5000, "é\N{SNOWMAN}😀"))
+    token = ResumptionToken("t" * 100_000, 0, 2**31 - 1)
+    failed = (FailedRecord("b" * 5000, "what came was\0 not text: '\\x00' %s %(x)s"),)
+    assert run.commit(live(name, header=long), token=token, failed=failed) == Counts(added=1, failed=1)
+    assert run.commit(live(name, "two", header=replace(long, set_specs=("\0",)))) == Counts(changed=1)
+    record = run.record(name)
+    assert record.source_datestamp == long.datestamp[:40]
+    assert record.forms[0].set_specs in {("\0",), ("\ufffd",)}
+    state = run.list_state()
+    assert (state.token, state.pass_size) == (None, 2**31 - 1)
+    with run.catalogue.read() as connection:
+        (problem,) = list_problems(connection, run.harvest_id)
+    assert problem.cause in {failed[0].cause, failed[0].cause.replace("\0", "\ufffd")}
 
 
 def test_a_record_whose_public_id_is_taken_gets_another_and_keeps_it(run: Run) -> None:

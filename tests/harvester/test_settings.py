@@ -38,7 +38,9 @@ def test_the_environment_wins_over_the_file(in_empty_folder: Path, monkeypatch: 
 
 
 def test_settings_do_not_change_and_show_no_secret() -> None:
-    settings = load_settings(secret_key="hidden")
+    settings = load_settings(
+        secret_key="hidden", engine="https://lumbung:hidden@host:9200/pustaka", engine_api_key="hidden"
+    )
     with pytest.raises(ValidationError):
         settings.max_wait = 1
     assert "hidden" not in repr(settings)
@@ -58,6 +60,14 @@ def test_settings_do_not_change_and_show_no_secret() -> None:
         ("BASE_URL", "ftp://library.example"),
         ("BASE_URL", "http://["),
         ("ENGINE", "lucene"),
+        ("ENGINE", "ftp://host:9200"),
+        ("ENGINE", "http://host:port"),
+        ("ENGINE", "https://host:9200/a/b"),
+        ("ENGINE", "https://host:9200/Perpustakaan"),
+        ("ENGINE", "https://host:9200/?x=1"),
+        ("ENGINE_SHARDS", "0"),
+        ("ENGINE_REPLICAS", "-1"),
+        ("ENGINE_TIMEOUT", "0"),
         ("ALLOW_PRIVATE", "perhaps"),
         ("S3_ENDPOINT", "s3.example"),
         ("S3_ENDPOINT", "https://key:secret@s3.example"),

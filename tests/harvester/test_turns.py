@@ -371,7 +371,8 @@ def test_what_the_archive_refuses_while_it_is_there_is_tried_again_after_a_pause
 ) -> None:
     repository = network.add("a")
     other = network.context.archive
-    other.put(page_key("a", 1, 2), b"other bytes")
+    there = page_key("a", 1, 2)
+    repository.on_request = lambda request: other.put(there, b"other bytes") if request.number == 2 else None
     network.work()
     moment, failures = network.due("a")
     assert (failures, len(repository.requests)) == (1, 2)

@@ -17,12 +17,11 @@ from filling import Values, fill
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.members import get_member, mark_removed
 from harvester.catalogue.records import CataloguedRecord, iter_records
-from indexer.build import BuildCounts, advance, forget_works, rebuild
+from indexer.build import BuildCounts, advance
 from indexer.cli import index, records, reindex
 from indexer.crosswalks import describe
 from indexer.document import Holder
 from indexer.engine.embedded import EmbeddedEngine
-from indexer.query import SearchRequest, Term
 from indexer.unite import document_of
 
 TITLE = "Pengelolaan air tanah di kawasan pesisir utara Jawa"
@@ -252,29 +251,6 @@ def test_a_build_killed_at_any_call_goes_on_and_ends_right(
     assert state(engine) == state(fresh)
     assert sorted(map(len, state(engine).values())) == [2] * 15 + [3] * 15
     fresh.close()
-
-
-def test_a_rebuilt_index_holds_the_same_and_what_came_meanwhile(
-    tmp_path: Path, catalogue: Catalogue, engine: EmbeddedEngine
-) -> None:
-    fill(catalogue, "a", [("1", AIR), ("2", {"title": ["Kota"]})])
-    fill(catalogue, "b", [("1", AIR)])
-    advance(catalogue, engine)
-    before = state(engine)
-    reader = EmbeddedEngine(tmp_path / "index")
-
-    def meanwhile(_done: int, _total: int | None) -> None:
-        assert reader.search(SearchRequest(Term("kota"))).total == 1
-        fill(catalogue, "c", [("1", {"title": ["Desa"]})])
-
-    forget_works(catalogue)
-    counts = rebuild(catalogue, engine, EmbeddedEngine(tmp_path / "beside"), progress=meanwhile)
-    assert counts == BuildCounts(records=3, documents=2, deletions=1)
-    after = state(engine)
-    assert {key: after[key] for key in before} == before
-    assert len(after) == 3
-    assert reader.search(SearchRequest(Term("desa"))).total == 1
-    reader.close()
 
 
 def test_the_fullest_record_is_shown_and_completed_without_near_doubles(catalogue: Catalogue) -> None:

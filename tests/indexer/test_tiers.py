@@ -33,7 +33,11 @@ from indexer import tiers
 from indexer.build import advance, rebuild
 from indexer.cli import check_tiers
 from indexer.document import Document, Holder, Text
+from indexer.engine import Engine
+from indexer.engine.elastic_indices import Indices
+from indexer.engine.elastic_server import Server, parse_address
 from indexer.engine.embedded import EmbeddedEngine
+from indexer.engine.opening import open_engine
 from indexer.tiers import KINDS, TierCheck, documents
 from indexer.tiers import records as record_parts
 from indexer.tiers.pages import find_body
@@ -41,12 +45,29 @@ from web.app import create_app
 from web.cli import lumbung
 
 TITLE = "Pengelolaan air tanah di kawasan pesisir utara Jawa"
+ON_BOTH = pytest.mark.parametrize(
+    ("database", "engine_url"),
+    [
+        ("sqlite", "embedded"),
+        *(
+            pytest.param(*pair, marks=pytest.mark.service)
+            for pair in (("postgresql", "embedded"), ("sqlite", "elasticsearch"))
+        ),
+    ],
+    indirect=True,
+)
 NEWS = "2024-05-01T12:00:00Z"  # of what has changed since the last harvest, whatever that is
 
 
 def record(name: str, title: str, **others: object) -> FakeRecord:
     payload = dublin_core({"title": [title], "creator": ["Santoso, Budi"], "date": ["2019"]}).decode()
     return FakeRecord(f"oai:x:{name}", title=title, payload=payload, **others)  # type: ignore[arg-type]  # its fields
+
+
+_FOREIGN_KEYS = {
+    "sqlite": ("PRAGMA foreign_keys=OFF", "PRAGMA foreign_keys=ON"),
+    "postgresql": ("SET session_replication_role = replica", "SET session_replication_role = origin"),
+}
 
 
 @dataclass
@@ -70,8 +91,8 @@ class Home:
         with self.engine() as engine:
             advance(self.catalogue, engine)
 
-    def engine(self) -> closing[EmbeddedEngine]:
-        return closing(EmbeddedEngine(self.path / "index"))
+    def engine(self) -> closing[Engine]:
+        return closing(open_engine(load_settings()))
 
     def check(self, *, repair: bool = False) -> Counter[tuple[str, bool]]:
         """How often each kind was found, and whether it was mended; by the command itself."""
@@ -118,17 +139,30 @@ class Home:
 
     def edit(self, *statements: object) -> None:
         """Rows are changed by hand, as no program of ours would."""
-        with self.catalogue.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        off, on = _FOREIGN_KEYS[self.catalogue.engine.dialect.name]
+        with self.catalogue.engine.execution_options(lumbung_write="alone").connect() as connection:
+            connection.connection.cursor().execute(off)  # not within a transaction
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]  # a statement of Core
             connection.commit()
-            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+            connection.connection.cursor().execute(on)
 
 
 @pytest.fixture
-def home(tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def engine_url(request: pytest.FixtureRequest) -> str:
+    """Where the index is: in the home folder, where a test is not for both engines."""
+    named: str = getattr(request, "param", "embedded")
+    return "embedded:" if named == "embedded" else request.getfixturevalue("elasticsearch_index")
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, catalogue: Catalogue, catalogue_url: str, engine_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Home]:
     monkeypatch.setenv("LUMBUNG_HOME", str(tmp_path))
+    monkeypatch.setenv("LUMBUNG_CATALOGUE", catalogue_url)
+    monkeypatch.setenv("LUMBUNG_ENGINE", engine_url)
+    monkeypatch.setenv("LUMBUNG_ENGINE_REPLICAS", "0")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tiers, "_FIRST_BUILD_SECONDS", 0)
     for module in (documents, record_parts):
@@ -159,13 +193,13 @@ def flipped(packed: bytes | None) -> bytes:
     return packed[:20] + bytes([packed[20] ^ 0x40]) + packed[21:]
 
 
+@ON_BOTH
 def test_a_healthy_installation_has_no_differences(home: Home) -> None:
     assert len(home.shown()) == 10
-    before = home.path / "index" / "current"
-    stamp = before.stat()
+    before = [path.stat() for path in home.path.glob("index/current")]
     assert home.check() == Counter()
     assert home.check(repair=True) == Counter()
-    assert before.stat() == stamp
+    assert [path.stat() for path in home.path.glob("index/current")] == before
 
 
 def test_nothing_differs_before_the_first_harvest_and_before_the_first_build(home: Home) -> None:
@@ -174,6 +208,7 @@ def test_nothing_differs_before_the_first_harvest_and_before_the_first_build(hom
     assert home.check() == Counter()
 
 
+@ON_BOTH
 def test_what_waits_for_the_next_build_is_no_difference(home: Home) -> None:
     home.a.put(
         record("a0", "Judul lain", datestamp=NEWS),
@@ -311,6 +346,10 @@ def exchange_entry(home: Home) -> None:
 
 
 def drop_index(home: Home) -> None:
+    if (url := load_settings().engine) != "embedded:":
+        with closing(Server(parse_address(url))) as server:
+            server.client.indices.delete(index=list(server.client.indices.get(index=f"{server.address.name}-*")))
+        return
     shutil.rmtree(home.path / "index")
 
 
@@ -320,6 +359,11 @@ def damage_index(home: Home) -> None:
 
 
 def outdate_index(home: Home) -> None:
+    if (url := load_settings().engine) != "embedded:":
+        drop_index(home)
+        with closing(Server(parse_address(url, replicas=0))) as server:
+            Indices(server, "0123456789ab").create()
+        return
     (home.path / "index" / "current").write_text("0123456789ab-1")
 
 
@@ -363,6 +407,26 @@ def test_each_damage_is_found_and_mended(home: Home, damage: Damage, kinds: set[
     home.index()
     assert home.found() == left
     assert home.shown() == before
+
+
+OF_INDEX = (
+    part_work,
+    join_strangers,
+    drop_entries,
+    add_stranger,
+    return_deleted,
+    exchange_entry,
+    drop_index,
+    outdate_index,
+)
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(("database", "engine_url"), [("sqlite", "elasticsearch")], indirect=True)
+@pytest.mark.parametrize("damage", OF_INDEX, ids=[each.__name__ for each in OF_INDEX])
+def test_each_damage_to_an_index_on_a_search_server_is_found_and_mended(home: Home, damage: Damage) -> None:
+    (case,) = (each for each in DAMAGES if each[0] is damage)
+    test_each_damage_is_found_and_mended(home, *case)
 
 
 def test_a_payload_whose_page_is_gone_comes_again_with_the_next_harvest(home: Home) -> None:
@@ -467,6 +531,7 @@ def test_an_object_that_cannot_be_read_is_damaged_where_the_archive_is_well(home
     assert home.check() == {("page-damaged", False): 1}
 
 
+@ON_BOTH
 def test_nothing_is_found_while_members_are_harvested_and_the_index_is_written_and_swapped(home: Home) -> None:
     over = threading.Event()
     turns: Counter[str] = Counter()
@@ -485,8 +550,7 @@ def test_nothing_is_found_while_members_are_harvested_and_the_index_is_written_a
         with home.engine() as engine:
             advance(home.catalogue, engine)
             if turns["index"] % 4 == 3:
-                with closing(EmbeddedEngine(home.path / "index-new")) as beside:
-                    rebuild(home.catalogue, engine, beside)
+                rebuild(home.catalogue, engine)
 
     def again(work: Callable[[], None]) -> None:
         try:
@@ -535,6 +599,7 @@ main()
 """
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # whose processes take long to be killed so often
 def test_a_repair_that_is_killed_at_any_call_and_run_again_ends_right(home: Home) -> None:
     before = home.shown()
     damages = (flip_payload, flip_tombstone, drop_key, join_strangers, forget_change, edit_count, add_stranger)

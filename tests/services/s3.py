@@ -16,7 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -136,15 +136,22 @@ class Gateway:
 
 
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+def s3_server() -> Iterator[S3Server]:
     """A real S3 server; its key is in the environment. Skipped where there is none, but never in CI."""
+    missing = [name for name in _PROGRAMS if not shutil.which(name)]
+    if missing and not os.environ.get("LUMBUNG_TEST_S3"):
+        reason = f"no S3 server: {', '.join(missing)} not found; {_INSTALL}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with running() as server:
+        yield server
+
+
+@contextmanager
+def running() -> Iterator[S3Server]:
+    """The server, and its key in the environment."""
     if endpoint := os.environ.get("LUMBUNG_TEST_S3"):
         yield S3Server(endpoint)
         return
-    missing = [name for name in _PROGRAMS if not shutil.which(name)]
-    if missing:
-        reason = f"no S3 server: {', '.join(missing)} not found; {_INSTALL}"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with ExitStack() as stack:
         # Paths of sockets must be short.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3-", ignore_cleanup_errors=True)))

@@ -123,12 +123,18 @@ def _harvest(
         )
 
 
-def build_network(home: Path, *, indexed: bool = True) -> Network:
+def build_network(home: Path, *, indexed: bool = True, catalogue: str = "") -> Network:
     """Three members (good, failed, never harvested) with 61 records, some of them hostile, and their index."""
-    settings = Settings(home=home, base_url="http://library.test", admin_email="pustaka@library.test", secret_key="x")
+    settings = Settings(
+        home=home,
+        catalogue=catalogue,
+        base_url="http://library.test",
+        admin_email="pustaka@library.test",
+        secret_key="x",
+    )
     clock = _Clock()
-    catalogue = open_catalogue(settings.catalogue_url, clock)
-    with catalogue.write() as connection:
+    opened = open_catalogue(settings.catalogue_url, clock)
+    with opened.write() as connection:
         alfa = add_member(connection, Member("alfa", "Perpustakaan Alfa", "https://alfa.example/oai"), NOW)
         beta = add_member(connection, Member("beta", "Repositori Beta", "https://beta.example/oai"), NOW)
         add_member(connection, Member("gama", "Arsip Gama", "https://gama.example/oai"), NOW)
@@ -152,9 +158,9 @@ def build_network(home: Path, *, indexed: bool = True) -> Network:
     hostile = [_record(f"oai:{name}", values) for name, values in HOSTILE.items()]
     gone = _record("oai:gone", (("title", "Rahasia yang dihapus"), ("identifier", "https://alfa.example/gone")))
     broken = _record("oai:broken", None)
-    _harvest(catalogue, alfa, [*plain, *hostile, gone, _record("oai:batik", BATIK), broken], "complete-with-failures")
+    _harvest(opened, alfa, [*plain, *hostile, gone, _record("oai:batik", BATIK), broken], "complete-with-failures")
     clock.seconds += 10 * _DAY
-    _harvest(catalogue, alfa, [_record("oai:gone", None, deleted=True)], "complete", from_="2026-10-08")
+    _harvest(opened, alfa, [_record("oai:gone", None, deleted=True)], "complete", from_="2026-10-08")
     also = tuple((name, "https://beta.example/b/7" if "alfa.example" in text else text) for name, text in BATIK)
     lasem: Values = (
         ("title", "Makna motif batik Lasem"),
@@ -162,20 +168,20 @@ def build_network(home: Path, *, indexed: bool = True) -> Network:
         ("subject", "batik"),
         ("identifier", "https://beta.example/b/8"),
     )
-    _harvest(catalogue, beta, [_record("oai:batik-beta", also), _record("oai:lasem", lasem)], "complete")
+    _harvest(opened, beta, [_record("oai:batik-beta", also), _record("oai:lasem", lasem)], "complete")
     clock.seconds += 5 * _DAY
-    _harvest(catalogue, beta, [], "failed", "beta did not answer <within> 60 s")
+    _harvest(opened, beta, [], "failed", "beta did not answer <within> 60 s")
     clock.seconds += 3600
-    ids = {record.identifier: record.id for record in iter_records(catalogue)}
+    ids = {record.identifier: record.id for record in iter_records(opened)}
     if indexed:
         engine = open_engine(settings)
-        advance(catalogue, engine)
+        advance(opened, engine)
         work = engine.get(ids["oai:padi-1"])
         assert work is not None
         readable = replace(work, holders=tuple(replace(holder, fulltext=True) for holder in work.holders))
         engine.write([readable], [], engine.watermark())
         engine.close()
-    catalogue.close()
+    opened.close()
     return Network(settings, ids)
 
 
