@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from oai_client import walk
-from oaipmh_scythe import Scythe
+from oaipmh_scythe import HTTPConfig, Scythe
 from sample_network import Network
 from sickle import Sickle
 from test_oai_polling import served
@@ -63,7 +63,7 @@ def test_sickle(url: str, everything: Headers, part: str, prefix: str) -> None:
 def test_scythe(url: str, everything: Headers, part: str, method: str) -> None:
     wanted = chosen(everything, part)
     arguments = {"set": {"set_": "member:beta"}, "from": {"from_": wanted[0][1]}}.get(part, {})
-    with Scythe(url, http_method=method) as scythe:
+    with Scythe(url, http_config=HTTPConfig(http_method=method)) as scythe:
         headers = [record.header for record in scythe.list_records(metadata_prefix="oai_dc", **arguments)]
     assert [(each.identifier, each.datestamp, each.deleted) for each in headers] == wanted
 

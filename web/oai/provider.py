@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,6 +29,7 @@ _LIST_SECONDS = 20.0  # that a list waits for what was harvested just now; what 
 _OTHER_SECONDS = 0.5
 _MOST_PACKED = 2_000_000  # bytes of packed payloads in a part
 _MOST_FRIENDS = 500
+_TURN = threading.Lock()
 _SETS = {
     "access": "By access",
     "access:open": "Open access",
@@ -97,9 +100,9 @@ class Repository:
 
     def _fill(self, asked: OaiRequest) -> bytes:
         if asked.verb.startswith("List") and "metadataPrefix" in asked.arguments:
-            self.moment = advance(self.catalogue, self.domain, seconds=_LIST_SECONDS)
+            self.moment = self._advance(_LIST_SECONDS)
         elif not asked.get("resumptionToken") and is_behind(self.catalogue):
-            advance(self.catalogue, self.domain, seconds=_OTHER_SECONDS)
+            self._advance(_OTHER_SECONDS)
         verbs: dict[str, Callable[[Connection, OaiRequest], bytes]] = {
             "Identify": self._identify,
             "ListMetadataFormats": self._list_formats,
@@ -110,6 +113,16 @@ class Repository:
             inside = verbs.get(asked.verb, self._list_records)(connection, asked)
         name = asked.verb.encode()
         return inside if asked.verb == "Identify" else b"<%b>%b</%b>" % (name, inside, name)
+
+    def _advance(self, seconds: float) -> int:
+        """The second up to which the feed is ready; of the requests at one time one prepares it for all."""
+        deadline = time.monotonic() + seconds
+        alone = _TURN.acquire(timeout=seconds)
+        try:
+            return advance(self.catalogue, self.domain, seconds=deadline - time.monotonic())
+        finally:
+            if alone:
+                _TURN.release()
 
     def _identify(self, connection: Connection, _asked: OaiRequest) -> bytes:
         sources = feed.list_sources(connection, limit=_MOST_FRIENDS)
