@@ -121,6 +121,10 @@ class EngineUnavailableError(EngineError):
     """The index cannot be reached or does not exist yet; trying again later may help."""
 
 
+class EngineAwayError(EngineUnavailableError):
+    """The search server cannot be reached just now; its index may be well."""
+
+
 class EngineBusyError(EngineError):
     """Another process writes to the index, or has replaced it meanwhile; nothing of this write was done."""
 

@@ -18,7 +18,7 @@ from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError, LumbungError
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.schedule import Schedule
@@ -137,8 +137,8 @@ class _Worker:
         while not self._context.stop.is_set():
             try:
                 self._context.archive.check()
-            except ArchiveError as error:
-                self._log.warning("waiting for the archive", error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing could be kept
+                self._log.warning("waiting for the archive", error=str(error) or type(error).__name__)
                 self._context.stop.wait(_LOOK_SECONDS)
             else:
                 self._archive_away.clear()
@@ -159,7 +159,8 @@ class _Worker:
                 error = job.run(self._context)
         except Exception as died:  # noqa: BLE001 - as above; it is kept, logged, and tried again
             error = str(died) or type(died).__name__
-            self._log.error("a job failed", job=job.name, exc_info=died)
+            told = {"error": error} if isinstance(died, LumbungError) else {"exc_info": died}
+            self._log.error("a job failed", job=job.name, **told)
         try:
             self._turns.insist(lambda connection: self._finish(connection, job, owner, error), beside=True)
         except CatalogueError as refused:  # its lease runs out

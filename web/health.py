@@ -42,6 +42,8 @@ def healthz() -> tuple[Response, int]:
     well = all(state == "ok" for state in tiers.values())
     answer = jsonify(status="down" if down else "ok" if well else "degraded", tiers=tiers)
     answer.headers["Cache-Control"] = "no-store"
+    if down:
+        answer.headers["Retry-After"] = "30"
     return answer, 503 if down else 200
 
 

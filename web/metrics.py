@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from harvester.catalogue.jobs import list_jobs
 from harvester.catalogue.overview import count_states, list_largest
 from harvester.catalogue.tallies import Tallier, count_due
-from harvester.catalogue.works import count_work_changes, find_oldest_change, get_cursor
+from harvester.catalogue.works import count_work_changes, find_oldest_change, find_oldest_work_change, get_cursor
 from harvester.errors import LumbungError
 from indexer.build import CURSOR
 from web.health import get_health
@@ -149,11 +149,13 @@ def _measure_jobs(connection: Connection, now: int) -> Iterator[Metric]:
 
 
 def _measure_index(connection: Connection, watermark: int, now: int) -> Iterator[Metric]:
-    oldest = find_oldest_change(connection, get_cursor(connection, CURSOR))
+    unread = find_oldest_change(connection, get_cursor(connection, CURSOR))
+    unwritten = find_oldest_work_change(connection, watermark)
+    oldest = min((moment for moment in (unread, unwritten) if moment), default=None)
     waiting = count_work_changes(connection, watermark)
     yield _gauge(
         "index_age_seconds",
-        "Of the oldest change that no build has looked at, 0 where there is none",
+        "Of the oldest change that the index does not have yet, 0 where there is none",
         {(): max(0, now - oldest) if oldest else 0},
     )
     yield _gauge("index_waiting_works", "Works whose documents are not written yet", {(): waiting})

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from flask import Blueprint, render_template, request
 from flask_babel import gettext
 
-from harvester.catalogue import Catalogue
 from harvester.catalogue.overview import find_names
-from harvester.errors import QueryRejectedError
+from harvester.errors import CatalogueUnavailableError, QueryRejectedError
 from indexer.engine import Bucket, Engine, Fragment, Hit, Results
 from indexer.highlight import Matcher, snippet
 from indexer.parser import parse_query
@@ -18,7 +17,7 @@ from indexer.query import Facet
 from web import words
 from web.charts import year_bars
 from web.question import KEYS, SORTS, Question, format_years, parse_question
-from web.tiers import get_tiers
+from web.tiers import Tiers, get_tiers
 
 blueprint = Blueprint("search", __name__)
 
@@ -75,22 +74,24 @@ def ask(engine: Engine, question: Question) -> Answer:
         return Answer(question, engine.search(question.request(facets)), lost=True)
 
 
-def member_names(catalogue: Catalogue, answer: Answer) -> dict[str, str]:
-    """The names of the members that the answer shows, by their slugs."""
+def member_names(tiers: Tiers, answer: Answer) -> dict[str, str]:
+    """The names of the members that the answer shows, by their slugs; none while the catalogue is away."""
     found = answer.results
     slugs = {bucket.value for bucket in found.facets.get("member", ())} | set(answer.question.values("member"))
     slugs.update(slug for hit in found.hits for slug in hit.document.members)
-    with catalogue.read() as connection:
-        return find_names(connection, slugs)
+    try:
+        with tiers.catalogue.read() as connection:
+            return find_names(connection, slugs)
+    except CatalogueUnavailableError:  # slugs name them, too
+        return {}
 
 
 @blueprint.get("/search")
 def results() -> str:
     """The page of results."""
     tiers = get_tiers()
-    catalogue = tiers.catalogue  # the first to be missed: without it no hit can be shown
     answer = ask(tiers.engine, parse_question(request.args))
-    names = member_names(catalogue, answer)
+    names = member_names(tiers, answer)
     question, found = answer.question, answer.results
     correction = tiers.engine.correct(question.text) if question.text and found.total <= _FEW else None
     wider = tiers.engine.search(question.widened().request((), size=1)).total if _is_dead_end(answer) else 0

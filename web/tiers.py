@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from time import monotonic
 from typing import cast
 
 from flask import Flask, current_app
 
 from harvester.archive import Archive, open_archive
 from harvester.catalogue.database import Catalogue, open_catalogue
+from harvester.errors import CatalogueUnavailableError
 from harvester.settings import Settings
 from indexer.engine import Engine
 from indexer.engine.opening import open_engine
 
 _NAME = "lumbung"
 _PATIENCE = 8.0  # seconds: readers would rather hear that the catalogue is away
+_REST = 2.0  # seconds in which nobody waits for a catalogue that has just not answered
 
 
 class Tiers:
@@ -25,6 +28,8 @@ class Tiers:
         self.settings = settings
         self._opening = {name: threading.Lock() for name in ("catalogue", "archive", "engine")}
         self._catalogue: Catalogue | None = None
+        self._away: CatalogueUnavailableError | None = None
+        self._rests_until = 0.0
         self._archive: Archive | None = None
         self._engine: Engine | None = None
 
@@ -33,7 +38,13 @@ class Tiers:
         """The catalogue. Raises `CatalogueError` where it cannot be opened."""
         with self._opening["catalogue"]:
             if self._catalogue is None:
-                self._catalogue = open_catalogue(self.settings.catalogue_url, patience=_PATIENCE)
+                if self._away and monotonic() < self._rests_until:
+                    raise CatalogueUnavailableError(str(self._away))
+                try:
+                    self._catalogue = open_catalogue(self.settings.catalogue_url, patience=_PATIENCE, rest=_REST)
+                except CatalogueUnavailableError as error:
+                    self._away, self._rests_until = error, monotonic() + _REST
+                    raise
             return self._catalogue
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from io import BytesIO
@@ -56,6 +56,10 @@ _SENTENCES = {
     "ExpiredToken": "the access key is not valid any more; look at AWS_SESSION_TOKEN",
     "RequestTimeTooSkewed": "the clocks of the server and of this machine are too far apart",
 }
+
+
+class _ForeignAnswerError(Exception):
+    """The answer is none of an S3 server's, whatever its status: a page of a proxy before it, say."""
 
 
 class S3Archive:
@@ -119,20 +123,28 @@ class S3Archive:
                 raise ArchiveError(f"the archive holds other bytes under {key} already")
         except self._client.exceptions.NoSuchKey:
             if len(content) <= _PART_BYTES:
-                self._client.put_object(Bucket=self._bucket, Key=name, Body=content)
+                self._told(self._client.put_object(Bucket=self._bucket, Key=name, Body=content), "ETag")
                 return
             # Nothing is seen under the key before all parts are there.
             parts = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False)
             self._client.upload_fileobj(BytesIO(content), self._bucket, name, Config=parts)
 
     def _read(self, name: str) -> bytes:
-        with closing(self._client.get_object(Bucket=self._bucket, Key=name)["Body"]) as body:
+        found = self._client.get_object(Bucket=self._bucket, Key=name)
+        with closing(found["Body"]) as body:
+            self._told(found, "ETag")
             return body.read()
 
     def _list(self, client: S3Client, prefix: str, after: str, most: int = 1000) -> tuple[list[str], bool]:
         """The next names, and whether there are more."""
         listed = client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=most)
+        self._told(listed, "IsTruncated")
         return [entry["Key"] for entry in listed.get("Contents", ())], listed["IsTruncated"]
+
+    @staticmethod
+    def _told(answer: Mapping[str, object], name: str) -> None:
+        if name not in answer:
+            raise _ForeignAnswerError
 
     def _ask(self, purpose: str, request: Callable[[], _T], patience: float | None = None) -> _T:
         """What the server answers, asked again and again while that may help.
@@ -162,6 +174,8 @@ class S3Archive:
                 words = f"it cannot be reached, or breaks off ({type(error).__name__})"
                 if isinstance(error, SSLError):
                     raise self._failure(purpose, "its certificate cannot be trusted") from error
+            except _ForeignAnswerError as error:
+                cause, words = error, "it does not answer as an S3 server does"
             except BotoCoreError as error:
                 raise self._failure(purpose, type(error).__name__) from error
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any, BinaryIO, TypeAlias
 
 from sqlalchemy import (
@@ -52,9 +52,12 @@ PATIENCE = 600.0  # seconds for one statement; a large member's reconciliation h
 class Catalogue:
     """Access to the catalogue. Safe for use by many threads; `now` gives the time in seconds since 1970."""
 
-    def __init__(self, engine: Engine, now: Callable[[], float] = time) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float] = time, rest: float = 0.0) -> None:
         self.engine = engine
         self._now = now
+        self._rest = rest
+        self._away = ""
+        self._rests_until = 0.0
         sqlite = engine.dialect.name == "sqlite" and engine.url.database
         self._alone = _WriterLock(Path(f"{engine.url.database}-writer")).held if sqlite else nullcontext
 
@@ -70,8 +73,14 @@ class Catalogue:
             CatalogueUnavailableError: the database cannot be reached just now.
             CatalogueError: the database refuses.
         """
-        with _named_errors(), self.engine.connect() as connection, connection.begin():
-            yield connection
+        if monotonic() < self._rests_until:
+            raise CatalogueUnavailableError(self._away)
+        try:
+            with _named_errors(), self.engine.connect() as connection, connection.begin():
+                yield connection
+        except CatalogueUnavailableError as error:
+            self._away, self._rests_until = str(error), monotonic() + self._rest
+            raise
 
     @contextmanager
     def write(self, *, beside: bool = False) -> Iterator[Connection]:
@@ -241,16 +250,19 @@ class _WriterLock:
         return file
 
 
-def open_catalogue(url: str, now: Callable[[], float] = time, patience: float = PATIENCE) -> Catalogue:
+def open_catalogue(
+    url: str, now: Callable[[], float] = time, patience: float = PATIENCE, rest: float = 0.0
+) -> Catalogue:
     """The catalogue at this SQLAlchemy URL, created or migrated to the present schema.
 
-    A server that does not answer a statement for `patience` seconds is out of reach.
+    A server that does not answer a statement for `patience` seconds is out of reach; nobody reads for `rest` seconds
+    then, so that many who read do not wait one after the other.
 
     Raises:
         ConfigError: the URL names no database that we know, or one that cannot hold a catalogue.
         CatalogueError: the database cannot be reached, or was written by a newer version.
     """
-    catalogue = Catalogue(_make_engine(url, patience), now)
+    catalogue = Catalogue(_make_engine(url, patience), now, rest)
     try:
         _migrate(catalogue)
     except BaseException:

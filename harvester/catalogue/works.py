@@ -147,6 +147,14 @@ def count_work_changes(connection: Connection, after: int) -> int:
     return connection.execute(query).scalar_one()
 
 
+def find_oldest_work_change(connection: Connection, after: int) -> int | None:
+    """The newest datestamp in the first work that `list_work_changes` would list; None where there is none."""
+    first = select(work_changes.c.work_id).where(work_changes.c.change > after).order_by(work_changes.c.change).limit(1)
+    newest = select(func.max(records.c.datestamp)).where(records.c.work_id == first.scalar_subquery())
+    found: int | None = connection.scalar(newest)
+    return found
+
+
 def count_works(connection: Connection) -> int:
     """How many works have a live record."""
     query = select(func.count(records.c.work_id.distinct())).where(records.c.deleted.is_(False))

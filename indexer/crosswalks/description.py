@@ -23,6 +23,8 @@ _SHORT = 120  # letters; a description below that is rather a note than an abstr
 _KEPT = {"relation": frozenset({"file", "galley", "image", "related-doi"}), "source": frozenset({"file", "issn"})}
 _NO_RIGHTS = Rights()
 _NO_TYPE = TypeOfWork()
+_LONGEST = 100_000  # characters of a value, and of all values of a record: a book's text is no description
+_MOST = 1_000_000
 _OFTEN_SENT = 60  # letters; values below that (types, publishers, subjects) come again and again
 
 
@@ -39,8 +41,10 @@ def assemble(statements: Iterable[Statement], *, host: str, this_year: int) -> D
     """
     raw: list[tuple[str, str]] = []
     fields: dict[str, list[_Value]] = {}
+    room = _MOST
     for field, element, sent, language in statements:
-        if sent := sent.strip():
+        if sent := sent.strip()[: min(_LONGEST, room)]:
+            room -= len(sent)
             raw.append((element, sent))
             if field and (text := _known(sent) if len(sent) < _OFTEN_SENT else _cleaned(sent)):
                 fields.setdefault(field, []).append(_Value(text, sent, language))

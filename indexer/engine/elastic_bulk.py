@@ -68,7 +68,8 @@ def _send(client: Elasticsearch, index: str, part: list[Operation], version: int
     deadline, wait = time.monotonic() + patience, _SHORTEST_WAIT
     while part := _turned_away(client, index, part, version):
         if time.monotonic() + wait > deadline:
-            raise EngineUnavailableError(f"the search server was too busy for {len(part)} works in {patience:.0f} s")
+            which = f"the work {part[0].key}" if len(part) == 1 else f"{len(part)} works"
+            raise EngineUnavailableError(f"the search server was too busy for {which} in {patience:.0f} s")
         structlog.get_logger("index").info("the search server is busy", works=len(part), wait=wait)
         time.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - so that not all senders come back at once
         wait = min(2 * wait, _LONGEST_WAIT)

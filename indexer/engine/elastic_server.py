@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
-from harvester.errors import ConfigError, EngineError, EngineUnavailableError, QueryRejectedError
+from harvester.errors import ConfigError, EngineAwayError, EngineError, QueryRejectedError
 
 _REST = 5.0  # seconds in which nobody else waits for a server that has just not answered in time
 _LONGER = 6  # times as long may a write take
@@ -79,7 +79,7 @@ class Server:
     def asked(self, absent: Callable[[], EngineError]) -> Iterator[None]:
         """What the server refuses or does not answer is an EngineError; a missing index is what `absent` says."""
         if time.monotonic() < self._resting_until:
-            raise EngineUnavailableError(f"the search server {self.address.url} did not answer just now")
+            raise EngineAwayError(f"the search server {self.address.url} did not answer just now")
         try:
             yield
         except NotFoundError as error:
@@ -89,9 +89,7 @@ class Server:
         except TransportError as error:
             if isinstance(error, ConnectionTimeout):
                 self._resting_until = time.monotonic() + _REST
-            raise EngineUnavailableError(
-                f"the search server {self.address.url} cannot be reached: {error.message}"
-            ) from error
+            raise EngineAwayError(f"the search server {self.address.url} cannot be reached: {error.message}") from error
         else:
             self._resting_until = 0.0
 
@@ -99,10 +97,10 @@ class Server:
         said = f"the search server {self.address.url} answers {error.meta.status}: {error.message}"
         match error.meta.status:
             case 401 | 403:
-                return EngineUnavailableError(f"{said}; check LUMBUNG_ENGINE and LUMBUNG_ENGINE_API_KEY")
+                return EngineAwayError(f"{said}; check LUMBUNG_ENGINE and LUMBUNG_ENGINE_API_KEY")
             case 400:
                 return QueryRejectedError(f"{said} ({_cause(error)})")
-        return EngineUnavailableError(f"{said} ({_cause(error)})")
+        return EngineAwayError(f"{said} ({_cause(error)})")
 
     def close(self) -> None:
         """No connection is open; the next question opens one."""

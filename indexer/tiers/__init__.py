@@ -11,7 +11,7 @@ from harvester.archive import Archive
 from harvester.catalogue import Catalogue
 from harvester.catalogue import works as sql
 from harvester.catalogue.inventory import count_all, iter_member_counts
-from harvester.errors import EngineError
+from harvester.errors import EngineAwayError, EngineError
 from indexer.build import CURSOR
 from indexer.engine import Engine
 from indexer.tiers.differences import HARMLESS, KINDS, Difference, Found, Summary
@@ -150,6 +150,8 @@ class TierCheck:
         try:
             watermark = self._engine.watermark()
             self.counts.indexed = self._engine.count()
+        except EngineAwayError:
+            raise
         except EngineError as error:
             return str(error)
         with self._catalogue.read() as connection:

@@ -20,6 +20,7 @@ FAULTS = {
     "half down": "gives half of the answer",
     "silence": "says nothing for as long as anybody may wait",
     "404": "says that there is nothing, in words that are not the server's",
+    "200": "says that all is well, in words that are not the server's",
 }
 
 NOT_S3 = b"<!doctype html><p>nothing here"
@@ -69,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = proxy.always or (proxy.planned.pop(0) if proxy.planned else "")
         if fault == "silence":
             proxy.over.wait()
-        if fault in {"503", "404"}:
+        if fault in {"503", "404", "200"}:
             self.answer(int(fault), NOT_S3)
         elif fault in {"cut", "silence"}:
             self.close_connection = True

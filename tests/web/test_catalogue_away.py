@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
@@ -13,7 +14,7 @@ from services.postgresql import OwnServer, running
 from web.app import create_app
 
 pytestmark = pytest.mark.service
-PATHS = ("/", "/members/", "/members/alfa", "/members/alfa/problems", "/search?q=padi", "/members/alfa.json")
+PATHS = ("/", "/members/", "/members/alfa", "/members/alfa/problems", "/members/alfa.json")
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,16 @@ def check_away(client: FlaskClient, paths: Sequence[str] = PATHS) -> None:
     health = client.get("/healthz")
     assert health.status_code == 503
     assert health.get_json()["tiers"] == {"catalogue": "away", "archive": "ok", "engine": "ok"}
-    for path in ("/about", "/api/search?q=padi"):  # which go on without it
+    assert health.headers["Retry-After"] == "30"
+    for path in ("/about", "/api/search?q=padi", "/search?q=padi"):  # which go on without it
         assert client.get(path).status_code == 200
 
 
 def check_well(client: FlaskClient) -> None:
+    deadline = time.monotonic() + 20
+    while client.get("/members/").status_code != 200:  # it rests for two seconds after the last failure
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     assert {path: client.get(path).status_code for path in PATHS} == dict.fromkeys(PATHS, 200)
     assert client.get("/healthz").status_code == 200
 
@@ -70,6 +76,13 @@ def test_the_site_says_so_within_seconds_where_the_server_stands_still(server: O
     check_well(client)
     with server.paused():
         check_away(client, PATHS[2:3])
+        begun = time.monotonic()
+        with ThreadPoolExecutor(8) as readers:
+            answers = readers.map(
+                lambda _: client.application.test_client().get("/members/alfa").status_code, range(80)
+            )
+            assert set(answers) == {503}
+        assert time.monotonic() - begun < 20  # they do not wait one after the other
     check_well(client)
 
 
