@@ -148,10 +148,10 @@ def count_work_changes(connection: Connection, after: int) -> int:
 
 
 def find_oldest_work_change(connection: Connection, after: int) -> int | None:
-    """The newest datestamp in the first work that `list_work_changes` would list; None where there is none."""
-    first = select(work_changes.c.work_id).where(work_changes.c.change > after).order_by(work_changes.c.change).limit(1)
-    newest = select(func.max(records.c.datestamp)).where(records.c.work_id == first.scalar_subquery())
-    found: int | None = connection.scalar(newest)
+    """The datestamp of a record in the first work that `list_work_changes` would list; None where there is none."""
+    query = select(records.c.datestamp).join(work_changes, work_changes.c.work_id == records.c.work_id)
+    first = query.where(work_changes.c.change > after).order_by(work_changes.c.change).limit(1)
+    found: int | None = connection.scalar(first)
     return found
 
 

@@ -351,10 +351,12 @@ def test_while_the_archive_is_away_nobody_is_asked_and_then_all_goes_on(network:
         working = threading.Thread(target=work, args=(network.context,))
         working.start()
         wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 1)
+        wait_for(network.free)
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 3)
         before = sum(len(repository.requests) for repository in asked)
         assert before <= 3 + 4 * 3, "at most two hosts with a member or two"
         assert network.free()
-        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 3)
+        wait_for(lambda: len([line for line in logs if line["event"] == "waiting for the archive"]) > 5)
         assert sum(len(repository.requests) for repository in asked) == before
         assert [network.due(slug)[1] for slug in slugs] == [0] * 5, "no failure of theirs"
         gone.rename(root)

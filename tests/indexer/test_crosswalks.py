@@ -38,6 +38,13 @@ def form(title: str, *, deleted: bool = False) -> Form:
     return Form("oai_dc", dublin_core({"title": [title]} if title else {}), (), (), deleted, "")
 
 
+def test_what_is_no_description_is_cut() -> None:
+    (abstract,) = read_dc(title=["Buku"], description=["kata " * 60_000]).abstracts
+    assert 99_000 < len(abstract.value) <= 100_000
+    many = read_dc(title=["Buku"], creator=[f"Nama {n}, Panjang {'x' * 90_000}" for n in range(20)], subject=["akhir"])
+    assert sum(len(name.display) for name in many.creators) <= 1_000_000
+
+
 def test_plain_dublin_core_becomes_a_description() -> None:
     found = read_dc(
         title=["Batik &amp;amp; <i>tenun</i>"],

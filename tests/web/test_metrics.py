@@ -6,16 +6,19 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sample_network import Network
 from services.postgresql import NewCatalogue
+from sqlalchemy import func, select, update
 
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.harvests import begin_harvest, finish_harvest, note_problem
 from harvester.catalogue.members import Member, add_member, set_next_run
+from harvester.catalogue.tables import records, work_changes
 from harvester.catalogue.tallies import Tallier, Tally, count_due
 from web.app import create_app
 
@@ -59,6 +62,26 @@ def test_the_measurements_are_the_networks(client: FlaskClient) -> None:
     assert found["lumbung_problems_total"] == {("no-metadata",): 1}
     assert found["lumbung_index_waiting_works"] == {(): 0}
     assert found["lumbung_index_age_seconds"] == {(): 0}
+
+
+def test_the_index_is_as_old_as_what_it_lacks(client: FlaskClient, network: Network) -> None:
+    changes = select(work_changes.c.work_id, work_changes.c.change)
+    with closing(open_catalogue(network.settings.catalogue_url)) as catalogue:
+        with catalogue.write() as connection:
+            before = connection.execute(changes.order_by(work_changes.c.change.desc()).limit(2)).all()
+            last = before[0].change
+            late = work_changes.c.change >= before[1].change
+            connection.execute(update(work_changes).where(late).values(change=last + 9))
+            ahead = connection.scalar(select(func.max(records.c.datestamp))) - catalogue.now() + 500
+            connection.execute(update(records).values(datestamp=records.c.datestamp - ahead))
+        found = read_metrics(client)
+        assert found["lumbung_index_waiting_works"] == {(): 2}
+        assert found["lumbung_index_age_seconds"][()] >= 500
+        with catalogue.write() as connection:
+            connection.execute(update(records).values(datestamp=records.c.datestamp + ahead))
+            for row in before:
+                this = work_changes.c.work_id == row.work_id
+                connection.execute(update(work_changes).where(this).values(change=row.change))
 
 
 def test_requests_are_timed_by_the_kind_of_page(network: Network) -> None:
