@@ -26,7 +26,7 @@ from indexer.unite import document_of
 
 pytestmark = pytest.mark.service
 
-_OF_EACH = 900  # records of a file
+_OF_EACH = 450  # records of a file
 _FACETS: tuple[Facet, ...] = ("member", "year", "type", "language", "subject", "author")
 _SORTS: tuple[Sort, ...] = ("newest", "oldest", "title", "added")
 
@@ -58,7 +58,7 @@ def make_queries(documents: Sequence[Document]) -> list[str]:
     """Words and runs of words out of titles and abstracts, whole titles, authors, and what syntax there is."""
     source = random.Random(5)
     queries = []
-    for document in source.sample([each for each in documents if len(each.title.split()) > 5], 80):
+    for document in source.sample([each for each in documents if len(each.title.split()) > 5], 40):
         words = document.title.split()
         at = source.randrange(len(words) - 3)
         abstract = document.abstracts[0].value.split() if document.abstracts else words

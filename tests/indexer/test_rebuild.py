@@ -143,7 +143,7 @@ def test_a_rebuild_killed_at_any_moment_goes_on_and_searches_find_the_former_ind
                 break
             written.append(beside.watermark())
         kills += 1
-        calls *= 2
+        calls *= 3
     assert kills >= 4
     assert len(set(written) - {0}) >= 2
     assert holders(engine) == before

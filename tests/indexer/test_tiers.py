@@ -393,7 +393,19 @@ DAMAGES: list[tuple[Damage, set[str], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "kinds", "left"), DAMAGES, ids=[each[0].__name__ for each in DAMAGES])
+# SQLite has them all: what differs by database is how the rows are read and mended, which a few of them show.
+_ON = {"sqlite": (DAMAGES, ()), "postgresql": (DAMAGES[::4], pytest.mark.service)}
+
+
+@pytest.mark.parametrize(
+    ("database", "damage", "kinds", "left"),
+    [
+        pytest.param(database, *each, marks=mark, id=f"{database}-{each[0].__name__}")
+        for database, (some, mark) in _ON.items()
+        for each in some
+    ],
+    indirect=["database"],
+)
 def test_each_damage_is_found_and_mended(home: Home, damage: Damage, kinds: set[str], left: set[str]) -> None:
     before = home.shown()
     damage(home)
@@ -423,7 +435,7 @@ OF_INDEX = (
 
 @pytest.mark.service
 @pytest.mark.parametrize(("database", "engine_url"), [("sqlite", "elasticsearch")], indirect=True)
-@pytest.mark.parametrize("damage", OF_INDEX, ids=[each.__name__ for each in OF_INDEX])
+@pytest.mark.parametrize("damage", OF_INDEX[::2], ids=[each.__name__ for each in OF_INDEX[::2]])
 def test_each_damage_to_an_index_on_a_search_server_is_found_and_mended(home: Home, damage: Damage) -> None:
     (case,) = (each for each in DAMAGES if each[0] is damage)
     test_each_damage_is_found_and_mended(home, *case)
