@@ -1,4 +1,4 @@
-"""Requests to links that strangers name: hosts are asked one thing at a time, slowly, and as their robots.txt allows."""
+"""Requests to strangers' links: hosts are asked one thing at a time, slowly, and as their robots.txt allows."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Visit:
     Args:
         delay: seconds between two requests to a host, where the pace's pause is shorter.
         verify: whether servers' certificates are verified.
-        beat: called in a transaction now and then while a long body comes.
+        beat: called in a transaction before each request, and now and then while a long body comes.
     """
 
     def __init__(
@@ -283,7 +283,9 @@ class Visit:
 
     def _claim(self, name: str) -> bool:
         with self._catalogue.write(beside=True) as connection:
-            return claim_host(connection, self._owner, name, self._catalogue.now()) is None
+            now = self._catalogue.now()
+            self._beat(connection, now)
+            return claim_host(connection, self._owner, name, now) is None
 
     def _read(self, response: requests.Response, most: int) -> bytes:
         body = bytearray()

@@ -40,7 +40,7 @@ class Archive(Protocol):
         """
 
     def remove(self, key: str) -> None:
-        """There is no object under the key, so that another may be put; for one that is damaged, or must not be kept."""
+        """There is no object under the key, so that another may be put: for one that is damaged."""
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """Every key that begins so, ascending."""
