@@ -75,13 +75,13 @@ def fulltext(slugs: tuple[str, ...], *, as_json: bool) -> None:
 def new_finder(context: HarvestContext) -> FullTexts:
     """What finds full texts by the records' descriptions."""
     from harvester.datestamps import from_epoch
-    from harvester.fulltext.run import FullTexts
+    from harvester.fulltext import run
     from indexer.clues import clues_of
 
     def clues(record: CataloguedRecord) -> Clues:
         return clues_of(record, this_year=from_epoch(context.catalogue.now()).year)
 
-    return FullTexts(clues)
+    return run.FullTexts(clues, run.USUAL)
 
 
 def new_job() -> Callable[[HarvestContext], None]:

@@ -301,10 +301,10 @@ def list_unread(connection: Connection, limit: int, after: str = "") -> tuple[Ke
     return tuple(map(_kept, connection.execute(query.order_by(texts.c.sha256).limit(limit))))
 
 
-def list_to_verify(connection: Connection, before: int, limit: int) -> tuple[Kept, ...]:
-    """The kept files that were verified before that moment, the oldest first."""
-    query = select(texts).where(texts.c.verified_at < before)
-    return tuple(map(_kept, connection.execute(query.order_by(texts.c.verified_at, texts.c.sha256).limit(limit))))
+def list_to_verify(connection: Connection, before: int, limit: int, after: str = "") -> tuple[Kept, ...]:
+    """The next kept files that were not verified since that moment, by checksum."""
+    query = select(texts).where(texts.c.verified_at <= before, texts.c.sha256 > after)
+    return tuple(map(_kept, connection.execute(query.order_by(texts.c.sha256).limit(limit))))
 
 
 def mark_verified(connection: Connection, sha256: str, now: int) -> None:

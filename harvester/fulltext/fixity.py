@@ -28,7 +28,7 @@ class Checked:
 
 
 def verify_files(context: HarvestContext, days: int) -> Iterator[Checked]:
-    """Each archived file that was not verified for so many days, the oldest first, until `context.stop`.
+    """Each archived file that was not verified for so many days, by checksum, until `context.stop`.
 
     One that is damaged or gone is removed, and its records are due.
 
@@ -36,11 +36,10 @@ def verify_files(context: HarvestContext, days: int) -> Iterator[Checked]:
         ArchiveError: the archive cannot be reached.
     """
     catalogue, log = context.catalogue, structlog.get_logger("archive")
-    before = catalogue.now() - days * DAY + 1
-    now = max(catalogue.now(), before)
+    now, last = catalogue.now(), ""
     while not context.stop.is_set():
         with catalogue.read() as connection:
-            some = list_to_verify(connection, before, _AT_A_LOOK)
+            some = list_to_verify(connection, now - days * DAY, _AT_A_LOOK, last)
         if not some:
             return
         for kept in some:
@@ -57,6 +56,7 @@ def verify_files(context: HarvestContext, days: int) -> Iterator[Checked]:
                     records = mark_damaged(connection, kept.sha256, now)
                 log.error("an archived file is damaged; it is fetched again", key=key, records=len(records))
             yield Checked(key, whole, records)
+            last = kept.sha256
 
 
 def iter_damaged_pages(context: HarvestContext) -> Iterator[tuple[str, str]]:

@@ -132,6 +132,8 @@ def in_order(found: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
     def place(candidate: Candidate) -> tuple[int, int]:
         name = _name(candidate)
+        if not candidate.is_wanted:
+            return 10, 0
         if match := _CHAPTER.search(name):
             return 5, _number(match[1])
         if _WHOLE.search(name) or candidate.role not in {"front", "back"}:
@@ -179,6 +181,8 @@ def _candidate(
     whole = whole.replace(" ", "%20")
     media_type = media_type.partition(";")[0].strip().lower()
     found = Candidate(whole, rung, label[:200], media_type, "text", "")
+    if "ThumbnailVersion/" in whole:  # seen: EPrints, whose pictures of a file have its name
+        return replace(found, role="thumbnail")
     return _on_platform(replace(found, role=role_of(file_name(found.url), found.label, media_type, group)))
 
 
@@ -265,8 +269,8 @@ _CITATION = {"citation_pdf_url", "bepress_citation_pdf_url", "eprints.document_u
 _SHAPES = tuple(
     re.compile(shape, re.IGNORECASE)
     for shape in (
-        r"/(?P<id>\d+)/\d+/[^/]+\.(?:pdf|docx?|epub)$",  # EPrints: /ID/n/name.pdf
         r"/bitstream/(?:handle/)?(?P<id>[\w.]+/\d+)/.",  # DSpace up to 6
+        r"/(?P<id>\d+)/\d+/[^/]+\.(?:pdf|docx?|epub)$",  # EPrints: /ID/n/name.pdf
         r"/bitstreams/[\w-]+/(?:download|content)$",  # DSpace from 7 on
         r"/(?:article|preprint)/(?:view|download|viewFile)/(?P<id>[\w.-]+)/[\w.-]+/?$",  # OJS
         r"/viewcontent\.cgi$|/download/\d+/?$",

@@ -98,7 +98,7 @@ class FullTexts:
     """
 
     clues_of: CluesOf
-    pace: Pace = USUAL
+    pace: Pace
     hosts: Hosts = field(default_factory=Hosts)
     _remembered: dict[str, _Remembered] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
