@@ -14,7 +14,6 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from protego import Protego
-from sqlalchemy import Connection
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from harvester.catalogue.leases import claim_host, release, renew
@@ -31,8 +30,6 @@ _ROBOTS_BYTES = 500 * 1024  # Spec: RFC 9309, 2.5
 _BUSY = frozenset({429, 503})
 _PLAIN = frozenset({404, 410}) | _BUSY  # said of the page and not of HEAD; other errors are asked again by GET
 _RENEW_SECONDS = 20.0
-
-Beat = Callable[[Connection, int], None]
 
 
 class NotAskedError(UnreachableError):
@@ -92,7 +89,7 @@ class Visit:
     Args:
         delay: seconds between two requests to a host, where the pace's pause is shorter.
         verify: whether servers' certificates are verified.
-        beat: called in a transaction before each request, and now and then while a long body comes.
+        held: a host that is the turn of `owner` already, who gives it back. It is renewed here.
     """
 
     def __init__(
@@ -103,7 +100,8 @@ class Visit:
         delay: float = 0.0,
         *,
         verify: bool = True,
-        beat: Beat = lambda _connection, _now: None,
+        held: str = "",
+        owner: str = "",
     ) -> None:
         self._catalogue = context.catalogue
         self._stop = context.stop
@@ -111,7 +109,8 @@ class Visit:
         self._pace = pace
         self._pause = max(pace.pause, delay)
         self._agent = context.settings.user_agent
-        self._owner = new_owner()
+        self._held = held
+        self._owner = owner or new_owner()
         self._ends = time.monotonic() + pace.turn
         self._session = guarded_session(context.settings)
         self._session.headers["User-Agent"] = self._agent
@@ -120,8 +119,7 @@ class Visit:
         self._session.verify = verify
         if not verify:  # else urllib3 says so at each request
             urllib3.disable_warnings(InsecureRequestWarning)
-        self._beat = beat
-        self._beaten = time.monotonic()
+        self._renewed = time.monotonic()
         self._asked = ""  # the host whose answer is being read
 
     def __enter__(self) -> Visit:
@@ -188,17 +186,17 @@ class Visit:
         raise RedirectLoopError("the server redirects without end", url=url)
 
     def renew(self) -> None:
-        """The host stays ours, and whatever else beats with it.
+        """The host whose answer is being read stays ours, and the one that is held.
 
         Raises:
             HarvestSupersededError: others have it by now.
         """
-        if time.monotonic() - self._beaten >= _RENEW_SECONDS:
+        ours = {self._asked, self._held} - {""}
+        if ours and time.monotonic() - self._renewed >= _RENEW_SECONDS:
             with self._catalogue.write(beside=True) as connection:
-                now = self._catalogue.now()
-                renew(connection, self._owner, self._asked, now)
-                self._beat(connection, now)
-            self._beaten = time.monotonic()
+                for name in ours:
+                    renew(connection, self._owner, name, self._catalogue.now())
+            self._renewed = time.monotonic()
 
     def _follow(self, url: str) -> Outcome:
         for _ in range(_HOPS):
@@ -253,7 +251,7 @@ class Visit:
             raise ThrottledError("the host is not to be asked now", url=url, retry_after=0.0)
         try:
             wait = max(host.free_at - time.monotonic(), 0.0)
-            if time.monotonic() + wait >= self._ends or self._stop.wait(wait) or not self._claim(name):
+            if time.monotonic() + wait >= self._ends or not self._wait(wait) or not self._claim(name):
                 raise ThrottledError("the host is not to be asked now", url=url, retry_after=wait)
             self._asked, rest = name, max(self._pause, host.delay)
             try:
@@ -276,16 +274,28 @@ class Visit:
                     yield response
             finally:
                 host.free_at = time.monotonic() + rest
-                with self._catalogue.write(beside=True) as connection:
-                    release(connection, self._owner, name)
+                self._asked = ""
+                if name != self._held:
+                    with self._catalogue.write(beside=True) as connection:
+                        release(connection, self._owner, name)
         finally:
             host.lock.release()
 
+    def _wait(self, seconds: float) -> bool:
+        """Whether so much time has passed and nobody wants the work to end; what is held stays so."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            if self._stop.wait(min(left, _RENEW_SECONDS)):
+                return False
+            self.renew()
+        return not self._stop.is_set()
+
     def _claim(self, name: str) -> bool:
+        self.renew()
+        if name == self._held:
+            return True
         with self._catalogue.write(beside=True) as connection:
-            now = self._catalogue.now()
-            self._beat(connection, now)
-            return claim_host(connection, self._owner, name, now) is None
+            return claim_host(connection, self._owner, name, self._catalogue.now()) is None
 
     def _read(self, response: requests.Response, most: int) -> bytes:
         body = bytearray()

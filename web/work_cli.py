@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _JOB_SECONDS = 60
 _LINK_SECONDS = 300
+_FILE_SECONDS = 5  # between the turns at the hosts' files: harvests may have them then
 _REPORT_SECONDS = 86_400
 _CHECK_RULE = "30 1 * * *"  # every night
 _VERIFY_RULE = "30 3 * * *"
@@ -60,7 +61,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
         Job("index", _JOB_SECONDS, _index),
         Job("mail", _JOB_SECONDS, _mail),
         Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE),
-        Job("fulltext", _JOB_SECONDS, new_job()),
+        Job("fulltext", _FILE_SECONDS, new_job()),
         Job("read", _JOB_SECONDS, read_job),
         Job("verify", _REPORT_SECONDS, _verify, rule=_VERIFY_RULE),
     ]

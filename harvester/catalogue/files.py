@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
 
 from harvester.catalogue.database import insert_new, is_among, pack_values
 from harvester.catalogue.members import Member, member_of
-from harvester.catalogue.tables import files, fulltexts, members, records, rungs, texts
+from harvester.catalogue.tables import files, fulltexts, members, records, rungs, takedowns, texts
 from harvester.catalogue.works import close_changes, get_cursor, list_changes, move_cursor, touch_works
 
 _CURSOR = "fulltext"
@@ -152,6 +152,51 @@ def list_files(connection: Connection, numbers: Collection[int]) -> dict[int, tu
     found: dict[int, list[File]] = {}
     for row in connection.execute(query, pack_values(connection, list(numbers))):
         found.setdefault(row.record_id, []).append(File(*row))
+    return {number: tuple(some) for number, some in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A kept file that may be shown now, and what is known of its text; `page_starts` in characters."""
+
+    record_id: int
+    position: int
+    role: str
+    url: str
+    sha256: str
+    media_type: str
+    size: int
+    fetched_at: int
+    text: str
+    language: str | None
+    page_starts: tuple[int, ...]
+
+
+def list_copies(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[Copy, ...]]:
+    """The files of these records that may be shown, in reading order, by the record's number.
+
+    Those of live records that are held, whose member wants full texts, and that were not taken down.
+    """
+    down = select(takedowns.c.id).where(
+        takedowns.c.lifted_at.is_(None),
+        or_(takedowns.c.record_id == files.c.record_id, takedowns.c.sha256 == files.c.sha256),
+    )
+    of_file = ("record_id", "position", "role", "url", "sha256", "media_type", "size", "fetched_at")
+    columns = [*(files.c[name] for name in of_file), texts.c.state, texts.c.language, texts.c.page_starts]
+    query = (
+        select(*columns)
+        .join(fulltexts, fulltexts.c.record_id == files.c.record_id)
+        .join(records, records.c.id == files.c.record_id)
+        .join(members, members.c.id == records.c.member_id)
+        .join(texts, texts.c.sha256 == files.c.sha256)
+        .where(is_among(files.c.record_id), files.c.state == "kept", fulltexts.c.state == "held")
+        .where(records.c.deleted.is_(False), members.c.fulltext.is_(True), ~down.exists())
+        .order_by(files.c.record_id, files.c.position)
+    )
+    found: dict[int, list[Copy]] = {}
+    for row in connection.execute(query, pack_values(connection, list(numbers))):
+        copy = Copy(*row)
+        found.setdefault(copy.record_id, []).append(replace(copy, page_starts=tuple(copy.page_starts or ())))
     return {number: tuple(some) for number, some in found.items()}
 
 

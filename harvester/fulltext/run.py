@@ -16,7 +16,6 @@ from pathlib import Path
 
 import structlog
 from lxml import etree
-from sqlalchemy import Connection
 
 from harvester.catalogue.files import (
     FullText,
@@ -30,7 +29,7 @@ from harvester.catalogue.files import (
     list_waiting,
     put_fulltext,
 )
-from harvester.catalogue.leases import claim_host, release, renew
+from harvester.catalogue.leases import claim_host, release
 from harvester.catalogue.members import Member
 from harvester.catalogue.records import CataloguedRecord, get_records
 from harvester.catalogue.takedowns import find_records_down
@@ -51,7 +50,7 @@ _AT_A_LOOK = 20  # records
 _DOWN_AFTER = 3  # records in a row whose host did not answer: it is left alone for an hour
 _DOWN = frozenset({"unreachable", "server-error", "busy", "certificate"})
 _PART_DAYS = 7
-USUAL = Pace(pause=2.0, turn=300.0, connect=15.0, read=60.0)
+USUAL = Pace(pause=2.0, turn=120.0, connect=15.0, read=60.0)  # a harvest of the host waits for the turn's end
 
 CluesOf = Callable[[CataloguedRecord], Clues]
 
@@ -135,9 +134,9 @@ class FullTexts:
     def _ask_host(self, context: HarvestContext, host: str, some: Sequence[Member], told: Told) -> int:
         if self._remember(host).rests_until > time.monotonic():
             return 0
-        turn, lease = _Turn(host, new_owner(), time.monotonic() + self.pace.turn), f"files:{host}"[:255]
+        turn = _Turn(host, new_owner(), time.monotonic() + self.pace.turn)
         with context.catalogue.write(beside=True) as connection:
-            if claim_host(connection, turn.owner, lease, context.catalogue.now()) is not None:
+            if claim_host(connection, turn.owner, host, context.catalogue.now()) is not None:
                 return 0
         log = structlog.get_logger("fulltext").bind(host=host)
         try:
@@ -149,7 +148,7 @@ class FullTexts:
             log.warning("the turn at this host's files was given to another process")
         finally:
             with context.catalogue.write(beside=True) as connection:
-                release(connection, turn.owner, lease)
+                release(connection, turn.owner, host)
         return turn.done
 
     def _ask_member(self, context: HarvestContext, turn: _Turn, member: Member, told: Told) -> None:
@@ -158,12 +157,11 @@ class FullTexts:
             return
         catalogue, settings, insecure = context.catalogue, context.settings, member.care.insecure_until
 
-        def beat(connection: Connection, now: int) -> None:
-            renew(connection, turn.owner, f"files:{turn.host}"[:255], now)
-
         verify = insecure is None or catalogue.now() >= insecure
         pace = replace(self.pace, turn=left)
-        with Visit(context, self.hosts, pace, member.care.delay, verify=verify, beat=beat) as visit:
+        with Visit(
+            context, self.hosts, pace, member.care.delay, verify=verify, held=turn.host, owner=turn.owner
+        ) as visit:
             may = may_ask(member, settings.file_hosts)
             fetcher = Fetcher(visit, _folder(context), may, settings.file_megabytes * 10**6)
             formats = self._formats(fetcher, member, may)
