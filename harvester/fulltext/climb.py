@@ -188,15 +188,14 @@ class Climb:
     def _held(self, rung: str, files: Sequence[File], candidates: Sequence[Candidate]) -> Outcome:
         """Those that came; the others are tried again before long, three times."""
         self.order = tuple(candidate.url for candidate in candidates)
-        with self._tools.catalogue.write(beside=True) as connection:
-            for at, candidate in enumerate(candidates):
-                if not candidate.is_wanted:
-                    now = self._tools.catalogue.now()
-                    put_file(
-                        connection, File(self._record, at, candidate.url, candidate.role, candidate.rung, "left", now)
-                    )
+        now = self._tools.catalogue.now()
+        left = [(at, each) for at, each in enumerate(candidates) if not each.is_wanted]
+        if left:
+            with self._tools.catalogue.write(beside=True) as connection:
+                for at, each in left:
+                    put_file(connection, File(self._record, at, each.url, each.role, each.rung, "left", now))
         again = [REASONS[file.reason].days for file in files if file.reason and 0 < file.attempts < STRIKES]
-        until = self._tools.catalogue.now() + min(again) * DAY if again else None
+        until = now + min(again) * DAY if again else None
         return Outcome("held", rung=rung, until=until)
 
     def _missing(self) -> Outcome:
