@@ -18,6 +18,7 @@ _MEASUREMENTS = (
     "harvest_s3",
     "index",
     "manners",
+    "oai",
     "parse",
     "schedule",
     "search",

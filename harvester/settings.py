@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 SETTINGS_FILE = "lumbung.toml"
+_DOMAIN = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*(\.[a-zA-Z][a-zA-Z0-9-]*)+")  # Spec: guidelines-oai-identifier 2.1
 _INDEX_NAME = re.compile(r"(?:/(?:[a-z0-9][a-z0-9_.-]{0,99}/?)?)?")
 
 
@@ -62,7 +63,10 @@ class Settings(BaseSettings):
     base_url: str = Field("http://127.0.0.1:8080", description="public URL of the site")
     admin_email: str = Field("", description="address of the network's operator; members see it in every request")
     secret_key: str = Field(
-        "", description="signs cookies and tokens; default: made once, kept in the home folder", repr=False
+        "",
+        description="signs tokens; several, apart by spaces: the first signs, the others are believed, too; default: "
+        "made once, kept in the home folder",
+        repr=False,
     )
     max_wait: float = Field(
         300.0,
@@ -101,6 +105,12 @@ class Settings(BaseSettings):
     mail_from: str = Field(
         "", validate_default=True, description="sender of mails to members; default: the operator's address"
     )
+    oai_domain: str = Field(
+        "",
+        description="the domain in the OAI identifiers of our records, never to be changed; default: the host of the "
+        "public URL",
+    )
+    oai_part: int = Field(200, ge=1, le=500, description="records in a part of a list of our OAI-PMH endpoint")
     log_format: Literal["text", "json"] = Field("text", description="how logs are written: `text` or `json`")
     network_name: str = Field("Lumbung", description="the name of the network, shown on every page")
 
@@ -185,6 +195,22 @@ class Settings(BaseSettings):
                 raise ValueError("must be `embedded:` or a search server such as https://host:9200")
         return value
 
+    @field_validator("oai_domain")
+    @classmethod
+    def _oai_domain_fits_an_identifier(cls, value: str) -> str:
+        if value and not _DOMAIN.fullmatch(value):
+            raise ValueError("must be a domain such as library.example, each part of it beginning with a letter")
+        return value
+
+    @property
+    def repository_domain(self) -> str:
+        """The domain in our OAI identifiers; one made of the public URL where that has a bare address or name."""
+        parts = urlsplit(self.base_url)
+        host = (parts.hostname or "").removesuffix(".")
+        if self.oai_domain or _DOMAIN.fullmatch(host):
+            return self.oai_domain or host
+        return f"p{parts.port or 80}.h{re.sub('[^a-z0-9]+', '-', host)}.localhost"
+
     @property
     def catalogue_url(self) -> str:
         """The SQLAlchemy URL, with the default filled in."""
@@ -206,10 +232,11 @@ class Settings(BaseSettings):
         contact = f"; mailto:{self.admin_email}" if self.admin_email else ""
         return f"Lumbung/0.1 (+{self.base_url}/about{contact})"
 
-    def get_secret_key(self) -> str:
-        """The signing key; made and kept in the home folder where none is set."""
-        if self.secret_key:
-            return self.secret_key
+    def get_secret_keys(self) -> list[str]:
+        """The keys to sign and to check with, the present one first; made and kept in the home folder where none is
+        set."""
+        if self.secret_key.strip():
+            return self.secret_key.split()
         path = self.home / "secret-key"
         self.home.mkdir(parents=True, exist_ok=True)
         try:
@@ -218,7 +245,7 @@ class Settings(BaseSettings):
                 file.write(secrets.token_urlsafe(32))
         except FileExistsError:
             pass
-        return path.read_text()
+        return path.read_text().split()
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -245,6 +272,7 @@ _AT_MOST = {
     "link_days": "days, 0 to 3650",
     "fulltext_days": "days, 1 to 3650",
     "file_megabytes": "megabytes, 1 to 10000",
+    "oai_part": "records, 1 to 500",
     "engine_shards": "parts, 1 to 1024",
     "engine_replicas": "copies, 0 to 100",
     "engine_timeout": "seconds above 0, 600",

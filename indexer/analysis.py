@@ -69,6 +69,7 @@ _PARTED = {code: char.lower() if char.isalnum() else " " for code, char in enume
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 _FOREIGN = re.compile(rf"[^\W_\x00-\x7f]|[{_SIGNS}{_UNSPACED}]")  # stands in words
 _UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
+_ALONE = re.compile(f"[{_UNSPACED}{_SIGNS}ʼʻ]")  # unlike what ASCII has where words begin and end
 _SPELLED = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ʼ": "", "ʻ": ""}
 )
@@ -120,6 +121,21 @@ class _Plain(dict[str, str]):
         return fold(char) if _FOREIGN.match(char) else "'" if _APOSTROPHE.match(char) else " "
 
 
+class _Shape(dict[int, str | int]):
+    """What stands for each character where only the places of words matter; itself where ASCII cannot say that."""
+
+    def __missing__(self, code: int) -> str | int:
+        char = chr(code)
+        if code < 128:
+            shape: str | int = char.lower()
+        elif _ALONE.match(char):
+            shape = code
+        else:
+            shape = "'" if _APOSTROPHE.match(char) else "z" if _FOREIGN.match(char) else " "
+        self[code] = shape
+        return shape
+
+
 class _Folds(dict[str, str]):
     """The folds of words seen before."""
 
@@ -157,6 +173,11 @@ class _Stems(dict[str, str]):
 @lru_cache(maxsize=1)
 def _plain() -> _Plain:
     return _Plain()
+
+
+@lru_cache(maxsize=1)
+def _shape() -> _Shape:
+    return _Shape()
 
 
 @lru_cache(maxsize=1)
@@ -200,14 +221,18 @@ def iter_tokens(text: str) -> Iterator[Token]:
     """The tokens of a text, one after the other, with their places in it."""
     folds = _folds()
     for match in iter_places(text):
-        if folded := folds[match.group()]:
-            yield Token(folded, match.group(), *match.span())
+        start, end = match.span()
+        source = text[start:end]
+        if folded := folds[source]:
+            yield Token(folded, source, start, end)
 
 
 def iter_places(text: str) -> Iterator[re.Match[str]]:
     """The places of the text that may be tokens, before folding; ten times as fast as the tokens."""
-    pattern, source = _prepared(text)
-    return pattern.finditer(source)
+    # Where all letters are spelled with ASCII ones, patterns of ASCII find the same places in half the time.
+    shape = text.lower() if text.isascii() else text.translate(_shape())
+    plain = shape.isascii()
+    return _PATTERNS[plain, _APOSTROPHE.search(shape) is not None].finditer(shape if plain else text)
 
 
 def words(text: str) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 def index() -> None:
-    """Bring the index up to date with the catalogue."""
+    """Bring the index, and what re-harvesters are given, up to date with the catalogue."""
     index_now()
 
 
@@ -200,14 +200,16 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
 
 
 def index_now() -> None:
-    """The index shows the catalogue as it is; a line on stdout says what was done."""
+    """The index and the feed show the catalogue as it is; a line on stdout says what was done."""
     from harvester.catalogue.database import open_catalogue
     from harvester.settings import load_settings
     from indexer.build import advance
     from indexer.engine.opening import open_engine
+    from indexer.feed import prepare
 
     settings = load_settings()
     with closing(open_catalogue(settings.catalogue_url)) as catalogue, closing(open_engine(settings)) as engine:
+        prepare.advance(catalogue, settings.repository_domain)
         with shown_progress("indexing") as progress:
             counts = advance(catalogue, engine, progress=progress)
         _report(counts, engine.count() if counts.documents or engine.watermark() else 0)

@@ -45,13 +45,14 @@ class Matcher:
         exact, stems = forms(language)
         found = []
         for place in iter_places(text):
-            source = place[0]
-            if source in known:
+            start, end = place.span()
+            source = text[start:end]
+            try:
                 word = known[source]
-            else:
+            except KeyError:
                 word = known[source] = self._find_word(exact[source], stems[source] if stems is not None else "")
             if word is not None:
-                found.append(_Match(place.start(), place.end(), word))
+                found.append(_Match(start, end, word))
         return found
 
     def _find_word(self, token: str, tagged: str) -> str | None:

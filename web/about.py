@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 
 from web.links import full_url
+from web.tiers import get_tiers
 
 blueprint = Blueprint("about", __name__)
 
@@ -13,3 +14,10 @@ blueprint = Blueprint("about", __name__)
 def about() -> str:
     """The page for readers, members and programmers."""
     return render_template("about.html", root=full_url(""))
+
+
+@blueprint.get("/about/oai")
+def about_oai() -> str:
+    """The page for those who harvest the network."""
+    settings = get_tiers().settings
+    return render_template("about_oai.html", root=settings.base_url, domain=settings.repository_domain)

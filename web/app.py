@@ -14,6 +14,7 @@ from web.health import use_health
 from web.links import safe_url
 from web.locales import LOCALES, present_locale, use_locales
 from web.metrics import use_metrics
+from web.oai import provider
 from web.tiers import Tiers, attach_tiers
 
 
@@ -47,6 +48,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     use_assets(app)
     use_headers(app)
     use_failures(app)
-    for module in (home, search, record, members, problems, check, feeds, about, api, health, metrics):
+    for module in (home, search, record, members, problems, check, feeds, about, api, health, metrics, provider):
         app.register_blueprint(module.blueprint)
     return app

@@ -7,6 +7,7 @@ import gzip
 from flask import Flask, Response, request
 
 _SMALLEST_PACKED = 1000  # bytes: less is one packet either way
+_LARGE = 50_000  # bytes; from there on level 1 packs, five times as fast as level 6 for a seventh more bytes
 
 _ALWAYS = {
     "Content-Security-Policy": (
@@ -45,6 +46,7 @@ def _pack(answer: Response) -> Response:
         return answer
     answer.vary.add("Accept-Encoding")
     if request.accept_encodings.quality("gzip") > 0:
-        answer.set_data(gzip.compress(answer.get_data(), 6, mtime=0))
+        body = answer.get_data()
+        answer.set_data(gzip.compress(body, 1 if len(body) > _LARGE else 6, mtime=0))
         answer.headers["Content-Encoding"] = "gzip"
     return answer

@@ -58,6 +58,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     set_up_logging(verbose=not quiet, log_format=settings.log_format)
     check_schema(settings)
     jobs = [
+        Job("feed", _JOB_SECONDS, _feed),
         Job("index", _JOB_SECONDS, _index),
         Job("mail", _JOB_SECONDS, _mail),
         Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE),
@@ -76,6 +77,13 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     with opened_catalogue() as catalogue:
         context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)
+
+
+def _feed(context: HarvestContext) -> None:
+    from indexer.feed.prepare import advance, refresh
+
+    advance(context.catalogue, context.settings.repository_domain)
+    refresh(context.catalogue, context.settings.repository_domain, context.stop)
 
 
 def _index(context: HarvestContext) -> None:

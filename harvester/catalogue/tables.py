@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 metadata = MetaData(
@@ -383,4 +384,42 @@ cursors = Table(
     Column("name", String(32), primary_key=True),
     Column("datestamp", BigInteger, nullable=False),
     Column("record_id", BigInteger, nullable=False),
+)
+
+# What re-harvesters are shown: each record as it was when it was last prepared for them, in the order of `datestamp`.
+feed = Table(
+    "feed",
+    metadata,
+    Column("record_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("public_id", BigInteger, nullable=False),
+    Column("member_id", Integer, nullable=False),
+    Column("datestamp", BigInteger),  # None: never shown, as it is a copy of what is shown
+    Column("deleted", Boolean, nullable=False),
+    Column("type", String(12), nullable=False),
+    Column("open", Boolean, nullable=False),
+    # Of a live record: what names it at its origin, hashed, and over how many aggregators it came. None for what is
+    # never shown: ours, come back.
+    Column("origin", BigInteger, index=True),
+    Column("distance", SmallInteger, nullable=False),
+    Column("hash", LargeBinary(16), nullable=False),  # of what is made of it by rules of ours
+    Column("payload", LargeBinary),  # zstd: metadata and about containers in oai_dc; None for a deleted one
+    Index(None, "datestamp", "record_id"),
+    Index(None, "member_id", "datestamp", "record_id"),
+    Index(None, "type", "datestamp", "record_id"),
+    Index(
+        "ix_feed_open",
+        "datestamp",
+        "record_id",
+        sqlite_where=text("open"),
+        postgresql_where=text("open"),
+    ),
+)
+
+# The metadata formats that members gave anything in, each with what its first payload said of itself.
+feed_formats = Table(
+    "feed_formats",
+    metadata,
+    Column("prefix", String(64), primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("schema", Text, nullable=False),
 )

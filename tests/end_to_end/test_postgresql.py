@@ -90,6 +90,7 @@ def test_workers_of_several_machines_share_a_network_and_one_that_is_killed_lose
         workers = {name: start_on(name, home, "work", "--quiet", "--at-once", "2") for name in MACHINES}
         try:
             wait_until(lambda: Counter(owners(catalogue).values()) == dict.fromkeys(MACHINES, 2), None)
+            wait_until(lambda: sum(len(found.requests) == 3 for found in repositories.values()) == 6, None)
             held = owners(catalogue)
             of_dead = {host for host, machine in held.items() if machine == "south"}
             workers["south"].send_signal(signal.SIGKILL)

@@ -25,8 +25,6 @@ from harvester.catalogue import open_catalogue
 from harvester.catalogue.tables import pages
 from harvester.samples.entries import get_entries
 from harvester.samples.platforms import sample_repositories
-from harvester.settings import Settings
-from web.app import create_app
 
 pytestmark = pytest.mark.service
 SLUGS = ("tirta-samudra", "arunika", "kembang-nusa", "wanasari")
@@ -146,17 +144,6 @@ def test_an_archive_that_refuses_ends_the_harvest_and_the_next_one_goes_on(scene
     scene.server.client.delete_bucket_policy(Bucket=scene.bucket)
     assert {run["outcome"] for run in scene.here.harvest().values()} <= {"complete", "nothing-new"}
     scene.check_all_is_there(lost=1)
-
-
-def test_the_site_says_whether_the_archive_is_there(scene: Scene) -> None:
-    home, url = scene.here.home, f"s3://{scene.bucket}/archive"
-    client = create_app(Settings(home=home, archive=url, s3_endpoint=scene.s3.endpoint)).test_client()
-    assert client.get("/healthz").get_json()["tiers"]["archive"] == "ok"
-    scene.s3.always = "503"
-    answer = client.get("/healthz")
-    assert (answer.status_code, answer.get_json()["tiers"]["archive"]) == (503, "cannot be reached")
-    scene.s3.always = ""
-    assert client.get("/healthz").get_json()["tiers"]["archive"] == "ok"
 
 
 def test_a_worker_goes_on_when_the_server_is_back(scene: Scene) -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -48,10 +48,10 @@ class Harvests:
     ) -> None:
         self._program.communicate()
 
-    def start(self, home: Path, catalogue: str, plant: Plant | None) -> int:
-        """The process id of a harvest into this home, and the catalogue at this URL."""
+    def start(self, home: Path, catalogue: str, plant: Plant | None, *slugs: str) -> int:
+        """The process id of a harvest of these members, or all, into this home, and the catalogue at this URL."""
         assert self._program.stdin is not None
-        self._program.stdin.write(json.dumps([str(home), catalogue, plant and asdict(plant)]) + "\n")
+        self._program.stdin.write(json.dumps([str(home), catalogue, plant and asdict(plant), slugs]) + "\n")
         self._program.stdin.flush()
         return self._read()
 
@@ -78,10 +78,10 @@ def serve_harvests() -> None:
         import_module(name)  # loaded once, for all that are forked
 
     for line in sys.stdin:
-        home, catalogue, plant = json.loads(line)
+        home, catalogue, plant, slugs = json.loads(line)
         pid = os.fork()
         if not pid:
-            run_harvest(Path(home), catalogue, plant and Plant(**plant))
+            run_harvest(Path(home), catalogue, plant and Plant(**plant), slugs)
         _tell(pid)
         _tell(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
@@ -91,7 +91,7 @@ def _tell(number: int) -> None:
     sys.stdout.flush()
 
 
-def run_harvest(home: Path, catalogue: str, plant: Plant | None) -> None:
+def run_harvest(home: Path, catalogue: str, plant: Plant | None, slugs: Sequence[str] = ()) -> None:
     """This process is the command with `--json`, and all it prints is in the file `output` of its home."""
     import web.cli
     from harvester.fulltext import run as finding
@@ -100,7 +100,8 @@ def run_harvest(home: Path, catalogue: str, plant: Plant | None) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ |= {"LUMBUNG_HOME": str(home), "LUMBUNG_CATALOGUE": catalogue, "LUMBUNG_MAX_WAIT": "0.001"}
-    os.environ["LUMBUNG_ALLOW_PRIVATE"] = "1"
+    if sys.argv[1] == "fulltext":
+        os.environ["LUMBUNG_ALLOW_PRIVATE"] = "1"
     finding.USUAL = replace(finding.USUAL, pause=0.0)
     modules = [import_module(name) for name in _STEPS[sys.argv[1]]]
     if plant is not None and plant.step == "COMMIT":
@@ -108,7 +109,7 @@ def run_harvest(home: Path, catalogue: str, plant: Plant | None) -> None:
     elif plant is not None:
         (module,) = (module for module in modules if hasattr(module, plant.step))
         setattr(module, plant.step, _deadly(getattr(module, plant.step), plant))
-    sys.argv = ["lumbung", sys.argv[1], "--json"]
+    sys.argv = ["lumbung", sys.argv[1], "--json", *slugs]
     web.cli.main()
     sys.exit(0)
 

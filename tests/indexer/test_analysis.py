@@ -165,3 +165,11 @@ def test_no_stem_swallows_a_crowd_of_real_words(shared_data: Path) -> None:
             classes[indonesian.stem(word)].add(word)
     assert max(map(len, classes.values())) <= 14
     assert len(classes) < 0.85 * sum(map(len, classes.values()))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text("abcdlqu'’ʼʻ`  .é\u0301ñ日ก่अनि٣Ⅳ_-ßøı½²\u00ad𝔸x9\nÉ", max_size=30))
+def test_the_places_of_tokens_are_those_of_the_exact_stream(text: str) -> None:
+    tokens = tokenize(text)
+    assert [token.text for token in tokens] == words(text)
+    assert all(text[token.start : token.end] == token.source for token in tokens)

@@ -79,6 +79,17 @@ class Server:
         """It answers again."""
         self._signal(signal.SIGCONT)
 
+    def processor_time(self) -> float:
+        """Seconds that it has worked since its start."""
+        assert self._process is not None
+        worked = 0
+        for each in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = each.read_text().rpartition(")")[2].split()
+                if int(fields[2]) == self._process.pid:  # of its group
+                    worked += int(fields[11]) + int(fields[12])
+        return worked / os.sysconf("SC_CLK_TCK")
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         with suppress(ProcessLookupError):

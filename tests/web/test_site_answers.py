@@ -97,9 +97,11 @@ def test_texts_travel_compressed_where_the_reader_takes_that(client: FlaskClient
 
 
 def test_the_about_page_names_only_addresses_that_answer(client: FlaskClient) -> None:
-    for path in Page(client, "/about").tree.xpath('//main//a[starts-with(@href, "/")]/@href'):
-        assert client.get(path).status_code == 200, path
-    assert "/oai" not in client.get("/about").text
+    for page, language in (("/about", "en"), ("/about/oai", "en"), ("/about/oai", "id")):
+        for path in Page(client, page, Accept_Language=language).tree.xpath('//main//a[starts-with(@href, "/")]/@href'):
+            answer = client.get(path)
+            assert answer.status_code == 200, path
+            assert b"<error" not in answer.data or "set=type:thesis" in path
 
 
 def test_static_files_are_kept_for_ever_under_their_hash_only(client: FlaskClient) -> None:

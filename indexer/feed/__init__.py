@@ -1,0 +1,1 @@
+"""The feed for re-harvesters: each record in the forms that we give it, made once, when it has changed."""

@@ -1,0 +1,159 @@
+"""The feed is prepared once for each change; changed rules stamp what differs; copies give way to what is nearer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from xml.sax.saxutils import escape
+
+import pytest
+from sqlalchemy import select, update
+
+from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue.commit import Fetched, commit_page, delete_records
+from harvester.catalogue.harvests import begin_harvest
+from harvester.catalogue.lists import get_lists
+from harvester.catalogue.members import Member, add_member
+from harvester.catalogue.tables import feed
+from harvester.oai.page import parse_page
+from indexer.feed import prepare
+from indexer.feed.prepare import advance, is_behind, refresh
+from indexer.feed.provenance import Origin, parse_origins, render_origins
+
+_DOMAIN = "hub.test"
+_OTHER = Origin("https://x.test/oai", "oai:x:1", "2025-01-01", "urn:n", "2025-02-01T00:00:00Z")
+_OURS = Origin("https://hub.test/oai", "oai:hub.test:x/0123456789ab", "2025-01-01", "urn:n", "2025-02-01T00:00:00Z")
+
+
+class Hub:
+    """A catalogue with a clock of its own, into which members' records come."""
+
+    def __init__(self, url: str) -> None:
+        self.clock = 1_000_000
+        self.catalogue: Catalogue = open_catalogue(url, lambda: self.clock)
+        self.members: dict[str, Member] = {}
+
+    def give(self, slug: str, *titles: str, origins: tuple[Origin, ...] = (), deleted: bool = False) -> None:
+        """The member's records 1, 2, ... have these titles now."""
+        self.clock += 10
+        about = f'<about><provenance xmlns="urn:p">{render_origins(origins)}</provenance></about>' if origins else ""
+        status = ' status="deleted"' if deleted else ""
+        records = "".join(
+            f"<record><header{status}><identifier>oai:{slug}:{number}</identifier><datestamp>2025-01-01</datestamp></header>"
+            + ("" if deleted else f"<metadata><dc><title>{escape(title)}</title></dc></metadata>{about}")
+            + "</record>"
+            for number, title in enumerate(titles, 1)
+        )
+        page = (
+            f"<OAI-PMH><responseDate>2025-02-01T00:00:00Z</responseDate><ListRecords>{records}</ListRecords></OAI-PMH>"
+        )
+        with self.catalogue.write() as connection:
+            if slug not in self.members:
+                self.members[slug] = add_member(connection, Member(slug, slug, f"https://{slug}.test/oai"), 1)
+            run = begin_harvest(connection, self.members[slug], self.clock)
+            list_id = get_lists(connection, run)[0].id
+        fetched = Fetched("k", "u", 200, 1, self.clock)
+        commit_page(
+            self.catalogue,
+            harvest_id=run,
+            member=self.members[slug],
+            list_id=list_id,
+            prefix="oai_dc",
+            page=parse_page(page.encode()),
+            fetched=fetched,
+        )
+
+    def shown(self) -> dict[int, tuple[int | None, bool]]:
+        """Each record's datestamp and whether it is shown as deleted, by number, once the feed is up to date."""
+        self.clock += 10
+        until = advance(self.catalogue, _DOMAIN)
+        assert until == self.clock
+        assert not is_behind(self.catalogue)
+        with self.catalogue.read() as connection:
+            rows = connection.execute(select(feed).order_by(feed.c.record_id)).all()
+        return {row.record_id: (row.datestamp, row.deleted) for row in rows}
+
+
+@pytest.fixture
+def hub(catalogue_url: str) -> Iterator[Hub]:
+    hub = Hub(catalogue_url)
+    yield hub
+    hub.catalogue.close()
+
+
+def test_a_record_has_its_own_datestamp_and_keeps_it(hub: Hub) -> None:
+    hub.give("x", "One", "Two")
+    assert hub.shown() == {1: (1_000_010, False), 2: (1_000_010, False)}
+    hub.give("x", "One", "Zwei")
+    assert hub.shown() == {1: (1_000_010, False), 2: (1_000_030, False)}
+    hub.give("x", "One", deleted=True)
+    assert hub.shown() == {1: (1_000_050, True), 2: (1_000_030, False)}
+    assert hub.shown() == {1: (1_000_050, True), 2: (1_000_030, False)}
+
+
+def test_with_no_time_the_feed_says_how_far_it_came(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "_AT_ONCE", 1)
+    for number in range(5):
+        hub.give("x", *(f"Title {number}" for _ in range(number + 1)))
+    reached = []
+    hub.clock += 10
+    while not reached or reached[-1] != hub.clock:
+        reached.append(advance(hub.catalogue, _DOMAIN, seconds=0))
+    assert reached == sorted(reached)
+    assert len(reached) == 5
+    with hub.catalogue.read() as connection:
+        assert connection.execute(select(feed.c.record_id)).scalars().all() == [1, 2, 3, 4, 5]
+
+
+def test_a_copy_from_further_away_is_shown_only_while_there_is_no_nearer_one(hub: Hub) -> None:
+    hub.give("agg", "One", origins=(_OTHER,))
+    assert hub.shown() == {1: (1_000_010, False)}
+    hub.give("x", "One")  # the origin itself joins: the copy goes, with a datestamp that pollers see
+    assert hub.shown() == {1: (1_000_041, True), 2: (1_000_030, False)}
+    hub.give("other", "One", origins=(_OTHER,))  # by a second way: nobody ever saw it
+    assert hub.shown()[3] == (None, True)
+    hub.give("agg", "One, changed", origins=(_OTHER,))
+    assert hub.shown()[1] == (1_000_041, True)
+    delete_records(hub.catalogue, hub.members["x"])
+    found = hub.shown()
+    assert [deleted for _, deleted in found.values()] == [False, True, True]
+    assert found[3] == (None, True)
+    hub.give("x", "One")
+    found = hub.shown()
+    assert [deleted for _, deleted in found.values()] == [True, False, True]
+
+
+def test_a_record_of_ours_that_comes_back_is_not_shown(hub: Hub) -> None:
+    hub.give("peer", "One", origins=(_OURS, _OTHER))
+    assert hub.shown() == {1: (None, True)}
+    hub.give("peer", "One", deleted=True)
+    assert hub.shown() == {1: (None, True)}
+
+
+def test_changed_rules_stamp_only_what_differs(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.give("x", "One", "Two", "Three")
+    before = hub.shown()
+    stop = threading.Event()
+    assert refresh(hub.catalogue, _DOMAIN, stop) == 0
+    monkeypatch.setattr(prepare, "rules_checksum", lambda: 7)
+    assert refresh(hub.catalogue, _DOMAIN, stop) == 0
+    assert hub.shown() == before
+    with hub.catalogue.write() as connection:  # as older rules had made it
+        connection.execute(update(feed).where(feed.c.record_id == 2).values(hash=b"0" * 16))
+    monkeypatch.setattr(prepare, "rules_checksum", lambda: 8)
+    hub.clock += 100
+    assert refresh(hub.catalogue, _DOMAIN, stop) == 1
+    after = hub.shown()
+    assert (after[1], after[3]) == (before[1], before[3])
+    assert (after[2][0] or 0) >= hub.clock - 10
+    assert refresh(hub.catalogue, _DOMAIN, stop) == 0
+
+
+def test_a_chain_of_origins_is_read_as_it_is_written() -> None:
+    chain = (_OURS, _OTHER)
+    written = f'<provenance xmlns="http://www.openarchives.org/OAI/2.0/provenance">{render_origins(chain)}</provenance>'
+    assert parse_origins([b"<broken", b"<rights/>", written.encode()]) == chain
+    odd = Origin("http://x.test/o a i", "oai:x:<1>%zz", "2019-00-00", "", "yesterday")
+    (read,) = parse_origins([f"<provenance>{render_origins([odd])}</provenance>".encode()])
+    assert (read.base_url, read.identifier) == ("http://x.test/o%20a%20i", "oai:x:%3C1%3E%25zz")
+    assert read.datestamp == read.harvest_date == "1970-01-01T00:00:00Z"

@@ -1,0 +1,205 @@
+"""Responses as XML. Pure: rows and texts in, bytes out. Written as text, since a list has no time for a tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
+from typing import NamedTuple
+from xml.sax.saxutils import escape, quoteattr
+
+import zstandard
+
+from harvester.catalogue.feed import FeedRow, MetadataFormat, Shown
+from harvester.catalogue.public_ids import encode_public_id
+from harvester.datestamps import format_datestamp, from_epoch
+from harvester.errors import OaiError
+from indexer.feed import marc
+from indexer.feed.dublin_core import parse, xml_text
+from indexer.feed.prepare import SEPARATOR
+from indexer.normalise.types import TYPES
+
+OAI = "http://www.openarchives.org/OAI/2.0/"
+_OAI_DC = f"{OAI}oai_dc/"
+_XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+SOURCE = "source_"  # before a member's own prefix
+OWN_FORMATS = {
+    "oai_dc": MetadataFormat("oai_dc", _OAI_DC, f"{OAI}oai_dc.xsd"),
+    "marcxml": MetadataFormat("marcxml", marc.NAMESPACE, marc.SCHEMA),
+}
+TYPE_NAMES = {kind: kind.capitalize() for kind in TYPES}
+
+_HEAD = (
+    f'<?xml version="1.0" encoding="UTF-8"?>\n<OAI-PMH xmlns="{OAI}" {_XSI} '
+    f'xsi:schemaLocation="{OAI} {OAI}OAI-PMH.xsd">'
+)
+_DC_HEAD = (
+    f'<metadata><oai_dc:dc xmlns:oai_dc="{_OAI_DC}" xmlns:dc="http://purl.org/dc/elements/1.1/" {_XSI} '
+    f'xsi:schemaLocation="{_OAI_DC} {OAI}oai_dc.xsd">'
+).encode()
+_DC_TAIL = b"</oai_dc:dc></metadata>"
+_ABOUT_HEAD = (
+    f'<about><provenance xmlns="{OAI}provenance" {_XSI} xsi:schemaLocation="{OAI}provenance {OAI}provenance.xsd">'
+).encode()
+_ABOUT_TAIL = b"</provenance></about>"
+_START_TAG = re.compile(rb"<[^\s/>]+(?:\s[^>]*)?>")
+_NAMESPACE = re.compile(rb"<metadataNamespace>[^<]*")
+
+Metadata = Callable[[Shown | FeedRow], bytes]
+
+
+class Names(NamedTuple):
+    """What headers are made with: our domain, and the members' slugs by their numbers."""
+
+    domain: str
+    slugs: Mapping[int, str]
+
+    def identifier(self, row: Shown | FeedRow) -> str:
+        """The record's identifier here, for ever."""
+        return f"oai:{self.domain}:{self.slugs[row.member_id]}/{encode_public_id(row.public_id)}"
+
+
+@lru_cache(maxsize=4096)
+def stamp(seconds: int) -> str:
+    """The second as a datestamp."""
+    return format_datestamp(from_epoch(seconds))
+
+
+def render_response(base_url: str, moment: int, arguments: Mapping[str, str], inside: str | bytes) -> bytes:
+    """A whole response; `inside` is the verb's element, or errors."""
+    attributes = "".join(f" {name}={quoteattr(text)}" for name, text in arguments.items())
+    head = f"{_HEAD}<responseDate>{stamp(moment)}</responseDate><request{attributes}>{escape(base_url)}</request>"
+    return b"%b%b</OAI-PMH>\n" % (head.encode(), inside.encode() if isinstance(inside, str) else inside)
+
+
+def render_errors(errors: Iterable[OaiError]) -> str:
+    """An element each."""
+    return "".join(f'<error code="{error.code}">{escape(xml_text(str(error)))}</error>' for error in errors)
+
+
+def render_header(row: Shown | FeedRow, names: Names) -> str:
+    """A header with all sets of the record; a deleted one has them, too."""
+    slug = names.slugs[row.member_id]
+    return (
+        f"{_DELETED if row.deleted else '<header>'}<identifier>{names.identifier(row)}</identifier>"
+        f"<datestamp>{stamp(row.datestamp or 0)}</datestamp><setSpec>member:{slug}</setSpec>"
+        f"<setSpec>type:{row.type}</setSpec>{_OPEN if row.open else ''}</header>"
+    )
+
+
+_DELETED = '<header status="deleted">'
+_OPEN = "<setSpec>access:open</setSpec>"
+
+
+def render_record(row: Shown | FeedRow, names: Names, metadata: Metadata) -> bytes:
+    """A record element; a deleted record has a header only."""
+    body = b"" if row.deleted else metadata(row)
+    return b"<record>%b%b</record>" % (render_header(row, names).encode(), body)
+
+
+def make_metadata(known: MetadataFormat, names: Names, sources: Mapping[int, bytes]) -> Metadata:
+    """Renders the metadata and about elements of live records in this format; `sources` has the members' own payloads,
+    packed, by record."""
+    unpack = zstandard.ZstdDecompressor().decompress
+    if known.prefix == "oai_dc":
+        return partial(_dublin_core, unpack)
+    if known.prefix == "marcxml":
+        return partial(_marc, unpack, names)
+    return partial(_source, unpack, known.namespace.encode(), sources)
+
+
+def _dublin_core(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> bytes:
+    core, origins, more = unpack(row.payload or b"").split(SEPARATOR)
+    return b"".join((_DC_HEAD, core, _DC_TAIL, _ABOUT_HEAD, origins, _ABOUT_TAIL, more))
+
+
+def _marc(unpack: Callable[[bytes], bytes], names: Names, row: Shown | FeedRow) -> bytes:
+    core, origins, more = unpack(row.payload or b"").split(SEPARATOR)
+    record = marc.render_marc(parse(core.decode()), encode_public_id(row.public_id), names.domain).encode()
+    return b"".join((b"<metadata>", record, b"</metadata>", _ABOUT_HEAD, origins, _ABOUT_TAIL, more))
+
+
+def _source(
+    unpack: Callable[[bytes], bytes], namespace: bytes, sources: Mapping[int, bytes], row: Shown | FeedRow
+) -> bytes:
+    """What the member sent, unaltered."""
+    _, origins, more = unpack(row.payload or b"").split(SEPARATOR)
+    xml = unpack(sources[row.record_id])
+    origins = origins.replace(b'altered="true"', b'altered="false"', 1)
+    origins = _NAMESPACE.sub(lambda _: b"<metadataNamespace>" + namespace, origins, count=1)
+    start = _START_TAG.search(xml)
+    if start and b" xmlns=" not in start[0]:  # or what has no namespace would get that of the response
+        at = start.end() - (2 if start[0].endswith(b"/>") else 1)
+        xml = xml[:at] + b' xmlns=""' + xml[at:]
+    return b"".join((b"<metadata>", xml, b"</metadata>", _ABOUT_HEAD, origins, _ABOUT_TAIL, more))
+
+
+def render_token(token: str, cursor: int, size: int) -> str:
+    """The element at the end of a part; with an empty token it ends the list."""
+    return f'<resumptionToken completeListSize="{size}" cursor="{cursor}">{token}</resumptionToken>'
+
+
+def render_format(known: MetadataFormat) -> str:
+    """A format as ListMetadataFormats tells it."""
+    return (
+        f"<metadataFormat><metadataPrefix>{known.prefix}</metadataPrefix><schema>{escape(known.schema)}</schema>"
+        f"<metadataNamespace>{escape(known.namespace)}</metadataNamespace></metadataFormat>"
+    )
+
+
+def render_set(spec: str, name: str) -> str:
+    """A set as ListSets tells it."""
+    return f"<set><setSpec>{spec}</setSpec><setName>{escape(xml_text(name))}</setName></set>"
+
+
+class Identity(NamedTuple):
+    """What the repository says of itself. `friends` are the base URLs of the members."""
+
+    name: str
+    site: str
+    email: str
+    domain: str
+    earliest: int
+    sample: str
+    friends: tuple[str, ...]
+
+
+def render_identify(identity: Identity, base_url: str) -> str:
+    """The Identify element with all descriptions."""
+    about, site = escape(f"{identity.site}/about/oai"), escape(identity.site)
+    scheme = f"<scheme>oai</scheme><repositoryIdentifier>{identity.domain}</repositoryIdentifier>"
+    scheme += f"<delimiter>:</delimiter><sampleIdentifier>{identity.sample}</sampleIdentifier>"
+    policies = (f"<{name}><URL>{about}</URL><text>{text}</text></{name}>" for name, text in _POLICIES.items())
+    icon = f"<collectionIcon><url>{site}/favicon.svg</url><link>{site}/</link>"
+    icon += f"<title>{escape(xml_text(identity.name))}</title></collectionIcon>"
+    descriptions = (
+        ("oai-identifier", f"{OAI}oai-identifier", scheme),
+        ("eprints", "http://www.openarchives.org/OAI/1.1/eprints", "".join(policies)),
+        ("friends", f"{OAI}friends/", "".join(f"<baseURL>{escape(url)}</baseURL>" for url in identity.friends)),
+        ("branding", f"{OAI}branding/", icon),
+        ("rightsManifest", f"{OAI}rights/", f'<rights><rightsReference ref="{about}#terms"/></rights>'),
+    )
+    return (
+        f"<Identify><repositoryName>{escape(xml_text(identity.name))}</repositoryName>"
+        f"<baseURL>{escape(base_url)}</baseURL><protocolVersion>2.0</protocolVersion>"
+        f"<adminEmail>{escape(identity.email)}</adminEmail><earliestDatestamp>{stamp(identity.earliest)}"
+        "</earliestDatestamp><deletedRecord>persistent</deletedRecord><granularity>YYYY-MM-DDThh:mm:ssZ</granularity>"
+        f"<compression>gzip</compression>{''.join(_describe(*each) for each in descriptions if each[2])}</Identify>"
+    )
+
+
+_POLICIES = {
+    "content": "Descriptions of what the libraries and repositories of the network hold.",
+    "metadataPolicy": "Every record names the member that it came from and keeps that member's statements of rights.",
+    "dataPolicy": "The works themselves are with the members, under the terms that each record states.",
+}
+_SCHEMAS = {"eprints": "http://www.openarchives.org/OAI/1.1/eprints.xsd"}
+
+
+def _describe(root: str, namespace: str, inside: str) -> str:
+    applies = f' appliesTo="{OAI}entity#metadata"' if root == "rightsManifest" else ""
+    schema = _SCHEMAS.get(root, f"{OAI}{root}.xsd")
+    return (
+        f'<description><{root} xmlns="{namespace}" {_XSI} xsi:schemaLocation="{namespace} {schema}"{applies}>'
+        f"{inside}</{root}></description>"
+    )
