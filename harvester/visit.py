@@ -152,6 +152,11 @@ class Visit:
         """Whether somebody wants the work to end, or this visit's time is over."""
         return self._stop.is_set() or time.monotonic() >= self._ends
 
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody wants the work to end."""
+        return self._stop.is_set()
+
     @contextmanager
     def open(
         self,

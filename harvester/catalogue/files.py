@@ -125,7 +125,7 @@ def find_fulltexts(connection: Connection, numbers: Collection[int]) -> dict[int
 def put_fulltext(connection: Connection, was: FullText, after: FullText) -> bool:
     """It is known so, unless another process has found out something meanwhile, or it was taken down; whether it is.
 
-    The record's work is shown anew where its state has changed. Only for transactions that are alone.
+    The record's work is shown anew where files of it are held now or no more. Only for transactions that are alone.
     """
     same = and_(
         fulltexts.c.record_id == was.record_id,
@@ -134,7 +134,7 @@ def put_fulltext(connection: Connection, was: FullText, after: FullText) -> bool
     )
     if not connection.execute(update(fulltexts).where(same).values(asdict(after))).rowcount:
         return False
-    if was.state != after.state:
+    if (was.state == "held") != (after.state == "held"):
         touch_records(connection, [was.record_id])
     return True
 

@@ -15,7 +15,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from harvester.catalogue.files import File
-from harvester.errors import ArchiveError
+from harvester.errors import ArchiveError, ThrottledError
 from harvester.fulltext.sniffing import sniff
 from harvester.fulltext.states import FetchError
 from harvester.guard import PrivateAddressError
@@ -108,7 +108,7 @@ class Fetcher:
 
         Raises:
             FetchError: it cannot be had, is too large, or is no file.
-            ThrottledError: nothing may be asked now.
+            ThrottledError: nothing may be asked now, or we are told to stop; what came waits for the next time.
             ArchiveError: our own disk does not take it.
         """
         part = _Part(self._folder, url)
@@ -163,6 +163,8 @@ class Fetcher:
                 file.write(piece)
                 file.flush()
                 self._visit.renew()
+                if self._visit.stopping:
+                    raise ThrottledError("stopped by the operator", url=url, retry_after=0.0)
                 spent = time.monotonic() - began
                 if spent > _SECONDS or (spent > _PATIENCE and come / spent < _SLOWEST):
                     raise FetchError("broken", url)

@@ -396,6 +396,21 @@ def test_a_broken_download_goes_on_where_it_broke_off_and_in_a_later_process_too
 
 
 @ON_SQLITE
+def test_a_stop_in_mid_download_leaves_the_record_due_and_the_next_run_goes_on(scene: Scene) -> None:
+    thing = pdf("long", 900_000)
+    scene.site.things["/1.pdf"] = replace(thing, at_half=scene.context.stop.set)
+    (number,) = scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    assert scene.fetch() == []
+    assert scene.known(number).state == "due"
+    scene.context.stop.clear()
+    assert scene.fetch() == ["held"]
+    first, second = [one.range for one in scene.site.asked if one.path == "/1.pdf"]
+    assert first is None
+    assert second is not None
+    assert list(scene.kept().values()) == [thing.body]
+
+
+@ON_SQLITE
 def test_a_file_that_changed_after_it_broke_off_is_fetched_whole(scene: Scene) -> None:
     thing = replace(pdf("first", 5000), cuts=[1000] * 3)
     scene.site.things["/1.pdf"] = thing
