@@ -22,16 +22,18 @@ from harvester.errors import ConfigError
 def takedown(what: str | None, note: str, *, lift: bool, as_json: bool) -> None:
     """Take down the record of a public id with all its files, or the file of a checksum wherever it came from.
 
-    At once and for ever: it is neither shown nor fetched again, until --lift. Nothing is deleted, and each takedown
-    stays on the list, which is shown where nothing is named. Exit status: 0 done, 1 it was so already, 2 there is no
+    At once and for ever: it is neither shown nor fetched again, until --lift; a record is a tombstone, on the site, in
+    the index after its next build, and for those who harvest us. Nothing is deleted, and each takedown stays on the
+    list, which is shown where nothing is named. Exit status: 0 done, 1 it was so already, 2 there is no
     such record or file.
     """
     import structlog
 
     from harvester.catalogue.files import find_kept
     from harvester.catalogue.records import find_record, public_ids
-    from harvester.catalogue.takedowns import lift_takedown, list_takedowns, take_down
+    from harvester.catalogue.takedowns import list_takedowns
     from harvester.cli import opened_catalogue
+    from harvester.fulltext.takedown import lift_takedown, take_down
 
     with opened_catalogue() as catalogue:
         if what is None:

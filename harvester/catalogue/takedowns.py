@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, exists, or_, select
 
 from harvester.catalogue.database import is_among, pack_values
-from harvester.catalogue.files import touch_records
-from harvester.catalogue.tables import files, fulltexts, takedowns
+from harvester.catalogue.tables import takedowns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,33 +24,9 @@ class Takedown:
     lifted_note: str | None = None
 
 
-def take_down(connection: Connection, record: int | None, sha256: str | None, note: str, now: int) -> bool:
-    """The record or file is down at once: not shown, not fetched; False where it was already. For transactions that
-    are alone."""
-    if find_takedown(connection, record, sha256):
-        return False
-    values = {"record_id": record, "sha256": sha256, "note": note, "made_at": now}
-    connection.execute(insert(takedowns).values(values))
-    numbers = _concerned(connection, record, sha256)
-    if record is not None:
-        withheld = {"state": "withheld", "reason": "taken-down", "next_check": now, "clue": None}
-        connection.execute(update(fulltexts).where(fulltexts.c.record_id == record).values(withheld))
-    touch_records(connection, numbers)
-    return True
-
-
-def lift_takedown(connection: Connection, record: int | None, sha256: str | None, note: str, now: int) -> bool:
-    """The takedown is over, and its row says so; False where there was none. For transactions that are alone."""
-    found = find_takedown(connection, record, sha256)
-    if found is None:
-        return False
-    lifted = {"lifted_at": now, "lifted_note": note}
-    connection.execute(update(takedowns).where(takedowns.c.id == found.id).values(lifted))
-    numbers = _concerned(connection, record, sha256)
-    due = update(fulltexts).where(is_among(fulltexts.c.record_id))
-    connection.execute(due.values(next_check=now, clue=None), pack_values(connection, numbers))
-    touch_records(connection, numbers)
-    return True
+def is_up(record: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether the record of this number is not down."""
+    return ~exists().where(takedowns.c.record_id == record, takedowns.c.lifted_at.is_(None))
 
 
 def find_takedown(connection: Connection, record: int | None, sha256: str | None) -> Takedown | None:
@@ -79,13 +54,6 @@ def is_file_down(connection: Connection, sha256: str, record: int | None = None)
         named = or_(named, takedowns.c.record_id == record)
     query = select(takedowns.c.id).where(named, takedowns.c.lifted_at.is_(None)).limit(1)
     return connection.execute(query).first() is not None
-
-
-def _concerned(connection: Connection, record: int | None, sha256: str | None) -> list[int]:
-    if record is not None:
-        return [record]
-    query = select(files.c.record_id).where(files.c.sha256 == sha256).distinct()
-    return list(connection.execute(query).scalars())
 
 
 _ALL = select(*[takedowns.c[field.name] for field in fields(Takedown)])

@@ -254,10 +254,10 @@ def may_ask(member: Member, allowed: str) -> Callable[[str], bool]:
 
 def _withheld(record: CataloguedRecord, clues: Clues, now: int, *, is_down: bool) -> Outcome | None:
     """Why nothing may be asked for; None where nothing speaks against it."""
-    if record.deleted:
-        return Outcome("withheld", "deleted")
     if is_down:
         return Outcome("withheld", "taken-down")
+    if record.deleted:
+        return Outcome("withheld", "deleted")
     if clues.embargo_until:
         ends = parse_datestamp(clues.embargo_until)
         until = None if ends is None else int(ends.timestamp())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -34,16 +35,20 @@ from harvester.catalogue.leases import claim_host, release
 from harvester.catalogue.members import Member, add_member, find_member, get_member
 from harvester.catalogue.records import iter_records
 from harvester.catalogue.tables import leases, members, work_changes
-from harvester.catalogue.takedowns import is_file_down, lift_takedown, take_down
+from harvester.catalogue.takedowns import is_file_down
 from harvester.fulltext.fixity import verify_files
 from harvester.fulltext.keep import get_text, read_waiting
 from harvester.fulltext.run import FullTexts, may_ask
 from harvester.fulltext.states import REASONS, Outcome, after_attempt
+from harvester.fulltext.takedown import lift_takedown, take_down
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.settings import Settings
 from harvester.visit import Pace
+from indexer.build import advance
 from indexer.clues import clues_of
+from indexer.engine.opening import open_engine
+from indexer.tiers import TierCheck
 from web.cli import lumbung
 
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"])  # where the database has no part in it
@@ -571,10 +576,22 @@ def test_a_record_that_is_taken_down_is_not_asked_for_until_that_is_lifted(scene
     scene.put("a", {"identifier": [scene.site.url("/1.pdf")], "description": ["more"]})
     assert scene.fetch() == ["taken-down"]
     assert len(scene.site.asked) == asked
+    (record,) = iter_records(scene.catalogue)
+    assert record.deleted  # whatever its member sends
+    with closing(open_engine(scene.settings)) as engine:
+        advance(scene.catalogue, engine)
+        assert engine.count() == 0
+        differ = [one.kind for one in TierCheck(scene.catalogue, scene.archive, engine).iter_differences()]
+    assert "state-wrong" not in differ
     with scene.catalogue.write() as connection:
         assert lift_takedown(connection, number, None, "it may be shown", scene.clock.seconds)
         assert not is_file_down(connection, sha256, number)
     assert scene.fetch() == ["held"]
+    (record,) = iter_records(scene.catalogue)
+    assert not record.deleted
+    with scene.catalogue.read() as connection:
+        counts = connection.execute(select(members.c.live, members.c.tombstones)).one()
+        assert tuple(counts) == (1, 0)
 
 
 def test_a_file_that_is_taken_down_does_not_come_back_from_another_member(scene: Scene) -> None:
