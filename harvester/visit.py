@@ -47,12 +47,14 @@ class RedirectLoopError(UnreachableError):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between two requests to a host at least, for one host in one go, to connect, and to answer."""
+    """Seconds: between two requests to a host at least, for one host in one go, to connect, and to answer; and the
+    longest pause that a robots.txt may ask for."""
 
     pause: float = 2.0
     turn: float = 120.0
     connect: float = 10.0
     read: float = 20.0
+    longest: float = DAY
 
 
 @dataclass(slots=True)
@@ -225,7 +227,7 @@ class Visit:
         if rules is None or now - read_at >= DAY:
             rules = self._fetch_rules(origin)
             host.robots[origin] = (now, rules)
-            host.delay = min(float(rules.crawl_delay(self._agent) or 0), DAY)
+            host.delay = float(rules.crawl_delay(self._agent) or 0)
         return bool(rules.can_fetch(url, self._agent))
 
     def _fetch_rules(self, origin: str) -> Protego:
@@ -258,7 +260,7 @@ class Visit:
             wait = max(host.free_at - time.monotonic(), 0.0)
             if time.monotonic() + wait >= self._ends or not self._wait(wait) or not self._claim(name):
                 raise ThrottledError("the host is not to be asked now", url=url, retry_after=wait)
-            self._asked, rest = name, max(self._pause, host.delay)
+            self._asked, rest = name, max(self._pause, min(host.delay, self._pace.longest))
             try:
                 with self._session.request(
                     method,

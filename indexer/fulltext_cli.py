@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harvester.fulltext.ladder import Clues
     from harvester.fulltext.run import Attempt, FullTexts
     from harvester.run import HarvestContext
+    from harvester.visit import Hosts
 
 
 @click.command()
@@ -72,24 +73,25 @@ def fulltext(slugs: tuple[str, ...], *, as_json: bool) -> None:
         )
 
 
-def new_finder(context: HarvestContext) -> FullTexts:
+def new_finder(context: HarvestContext, hosts: Hosts | None = None) -> FullTexts:
     """What finds full texts by the records' descriptions."""
     from harvester.datestamps import from_epoch
     from harvester.fulltext import run
+    from harvester.visit import Hosts
     from indexer.clues import clues_of
 
     def clues(record: CataloguedRecord) -> Clues:
         return clues_of(record, this_year=from_epoch(context.catalogue.now()).year)
 
-    return run.FullTexts(clues, run.USUAL)
+    return run.FullTexts(clues, run.USUAL, hosts or Hosts())
 
 
-def new_job() -> Callable[[HarvestContext], None]:
-    """The worker's job; it remembers what hosts want."""
+def new_job(hosts: Hosts) -> Callable[[HarvestContext], None]:
+    """The worker's job; `hosts` remembers what hosts want."""
     finders: list[FullTexts] = []
 
     def fetch(context: HarvestContext) -> None:
-        finders.extend([] if finders else [new_finder(context)])
+        finders.extend([] if finders else [new_finder(context, hosts)])
         finders[0].fetch_due(context)
 
     return fetch

@@ -48,6 +48,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     from harvester.logs import set_up_logging
     from harvester.run import HarvestContext
     from harvester.settings import load_settings
+    from harvester.visit import Hosts
     from harvester.worker import Job
     from harvester.worker import work as work_on
     from indexer.engine.opening import check_schema
@@ -57,17 +58,18 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     settings = load_settings()
     set_up_logging(verbose=not quiet, log_format=settings.log_format)
     check_schema(settings)
+    hosts = Hosts()
     jobs = [
         Job("feed", _JOB_SECONDS, _feed),
         Job("index", _JOB_SECONDS, _index),
         Job("mail", _JOB_SECONDS, _mail),
         Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE),
-        Job("fulltext", _FILE_SECONDS, new_job()),
+        Job("fulltext", _FILE_SECONDS, new_job(hosts)),
         Job("read", _JOB_SECONDS, read_job),
         Job("verify", _REPORT_SECONDS, _verify, rule=_VERIFY_RULE),
     ]
     if settings.link_days:
-        checker = LinkChecker()
+        checker = LinkChecker(hosts=hosts)
 
         def check_links(context: HarvestContext) -> None:
             checker.check_due(context)

@@ -139,6 +139,12 @@ def put_fulltext(connection: Connection, was: FullText, after: FullText) -> bool
     return True
 
 
+def postpone(connection: Connection, known: FullText, until: int) -> None:
+    """The record is not due before that moment; what else is known of it stays."""
+    this = and_(fulltexts.c.record_id == known.record_id, fulltexts.c.next_check == known.next_check)
+    connection.execute(update(fulltexts).where(this).values(next_check=until))
+
+
 def touch_records(connection: Connection, numbers: Collection[int]) -> None:
     """The works of these records are shown anew. Only for transactions that are alone."""
     query = select(records.c.work_id).where(is_among(records.c.id)).distinct()

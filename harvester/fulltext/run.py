@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from lxml import etree
@@ -27,6 +28,7 @@ from harvester.catalogue.files import (
     list_due,
     list_files,
     list_waiting,
+    postpone,
     put_fulltext,
 )
 from harvester.catalogue.leases import claim_host, release
@@ -50,7 +52,8 @@ _AT_A_LOOK = 20  # records
 _DOWN_AFTER = 3  # records in a row whose host did not answer: it is left alone for an hour
 _DOWN = frozenset({"unreachable", "server-error", "busy", "certificate"})
 _PART_DAYS = 7
-USUAL = Pace(pause=2.0, turn=120.0, connect=15.0, read=60.0)  # a harvest of the host waits for the turn's end
+# A harvest of the host waits for the turn's end; a page and its file must fit into one.
+USUAL = Pace(pause=2.0, turn=120.0, connect=15.0, read=60.0, longest=50.0)
 
 CluesOf = Callable[[CataloguedRecord], Clues]
 
@@ -177,7 +180,13 @@ class FullTexts:
                 for record in found:
                     if visit.stopped or not turn.ends or not member.care.schedule.is_open(catalogue.now()):
                         return
-                    told(self._attempt(context, tools, record, due[record.number], turn))
+                    try:
+                        told(self._attempt(context, tools, record, due[record.number], turn))
+                    except ThrottledError as error:
+                        if visit.stopped or urlsplit(error.url).hostname == turn.host:
+                            raise
+                        with catalogue.write(beside=True) as connection:  # only this one's files lie there
+                            postpone(connection, due[record.number], catalogue.now() + HOUR)
 
     def _attempt(
         self, context: HarvestContext, tools: Tools, record: CataloguedRecord, known: FullText, turn: _Turn

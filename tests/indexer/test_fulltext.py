@@ -385,6 +385,31 @@ def test_a_host_that_somebody_asks_is_left_alone_and_its_records_stay_due(scene:
 
 
 @ON_SQLITE
+def test_a_file_on_another_host_that_is_busy_holds_nobody_up(scene: Scene) -> None:
+    scene.settings = scene.settings.model_copy(update={"file_hosts": "127.0.0.9"})
+    scene.context = HarvestContext(scene.settings, scene.catalogue, scene.archive)
+    scene.site.things |= {"/1.pdf": pdf("x"), "/2.pdf": pdf("y")}
+    first, _ = scene.put(
+        "a", {"identifier": [scene.site.url("/1.pdf", "127.0.0.9")]}, {"identifier": [scene.site.url("/2.pdf")]}
+    )
+    with scene.catalogue.write() as connection:
+        assert claim_host(connection, new_owner(), "127.0.0.9", NOW, 10**6) is None
+    assert scene.fetch() == ["held"]
+    assert (scene.known(first).state, scene.known(first).next_check) == ("due", NOW + 3600)
+
+
+@ON_SQLITE
+def test_a_long_crawl_delay_is_kept_to_and_bounded_by_the_turn(scene: Scene) -> None:
+    rules = Thing(b"User-agent: *\nCrawl-delay: 9000\n", "text/plain")
+    scene.site.things |= {"/robots.txt": rules, "/1.pdf": pdf("x"), "/2.pdf": pdf("y")}
+    scene.put("a", *({"identifier": [scene.site.url(path)]} for path in ("/1.pdf", "/2.pdf")))
+    assert scene.fetch() == ["held"]
+    assert scene.fetch() == []
+    scene.finder = scene.new_finder(replace(QUICK, longest=0.2))
+    assert scene.fetch() == ["held"]
+
+
+@ON_SQLITE
 def test_a_broken_download_goes_on_where_it_broke_off_and_in_a_later_process_too(scene: Scene) -> None:
     whole = pdf("long", 500_000)
     scene.site.things["/1.pdf"] = replace(whole, cuts=[100_000] * 4)
