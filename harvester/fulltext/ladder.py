@@ -109,10 +109,12 @@ _ROMAN = {"i": 1, "v": 5, "x": 10}
 def role_of(name: str, label: str = "", media_type: str = "", group: str = "") -> str:
     """The role that a file's name, label, type and group (a bundle of DSpace, a fileGrp of METS) speak of."""
     group, both = group.upper(), f"{name} {label}"
+    called = label.partition(" ")[0]  # a size may follow: `license.txt (1.7 kB)`
+    is_licence = _LICENCE.fullmatch(name) or (re.search("[._]", called) and _LICENCE.fullmatch(called))
     is_picture = _THUMBNAIL.search(both) and ".pdf" not in name.lower()
     for role, speaks in (
         ("thumbnail", group in {"THUMBNAIL", "BRANDED_PREVIEW", "IIIF"} or media_type.startswith("image/")),
-        ("licence", group in {"LICENSE", "CC-LICENSE", "METADATA"} or _LICENCE.fullmatch(name)),
+        ("licence", group in {"LICENSE", "CC-LICENSE", "METADATA"} or is_licence),
         ("supplement", group == "TEXT" or _DERIVED.search(name) or _SUPPLEMENT.search(both)),
         ("supplement", media_type.startswith(("audio/", "video/"))),
         ("thumbnail", is_picture),
@@ -311,6 +313,8 @@ def in_page(url: str, link_headers: Sequence[str], body: bytes) -> Page:
             if script.get("type", "").lower() == "application/ld+json":
                 found["schema"] += _in_json(script.text or "", here)
         found["platform"] += _in_anchors(root, here, url)
+        labels = {each.url: each.label for each in _anchors(root, here)}
+        found = {rung: [each and _labelled(each, labels) for each in some] for rung, some in found.items()}
     # An HTML version beside a PDF is the same text once more.
     listed = {rung: _without_html(_candidates(some)) for rung, some in found.items()}
     return Page({rung: some for rung, some in listed.items() if some}, linkset)
@@ -383,14 +387,33 @@ def _in_json(text: str, base: str) -> Iterator[Candidate | None]:
             waiting += reversed(list(value.values()))
 
 
+def _anchors(root: Any, base: str) -> Iterator[Candidate]:
+    """What the page's links lead to, with their words."""
+    for anchor in root.iter("a"):
+        found = _candidate(_target(anchor), "platform", base, " ".join(anchor.text_content().split())[:100])
+        if found:
+            yield found
+
+
+def _labelled(candidate: Candidate, labels: Mapping[str, str]) -> Candidate:
+    """The candidate called as the page calls it, where nothing else says what it is: DSpace's files are numbers."""
+    label = labels.get(candidate.url, "")
+    if candidate.label or not label or candidate.role != "text":
+        return candidate
+    return replace(candidate, label=label, role=role_of(file_name(candidate.url), label, candidate.media_type))
+
+
+def _target(anchor: Any) -> str:
+    target: str = anchor.get("href", "")
+    # seen: SLiMS, whose viewer opens in a frame
+    return anchor.get("data-href", "") if target in {"", "#"} else target
+
+
 def _in_anchors(root: Any, base: str, page: str) -> Iterator[Candidate | None]:
     """Links of the shapes that known platforms have, of this page's own site."""
     host = urlsplit(base).hostname
     for anchor in root.iter("a"):
-        target = anchor.get("href", "")
-        if target in {"", "#"}:
-            target = anchor.get("data-href", "")  # seen: SLiMS, whose viewer opens in a frame
-        found = _candidate(target, "platform", base, " ".join(anchor.text_content().split())[:100])
+        found = _candidate(_target(anchor), "platform", base, " ".join(anchor.text_content().split())[:100])
         if found and urlsplit(found.url).hostname == host and _has_shape(found, anchor, page):
             kind = _HTML if found.label.strip().upper() in {"HTML", "XHTML"} else ""
             yield replace(found, media_type=kind)

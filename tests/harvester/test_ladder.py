@@ -152,6 +152,16 @@ def test_the_page_of_each_platform_leads_to_its_own_files(path: str, html: str, 
     assert {rung: wanted(some) for rung, some in page.found.items() if wanted(some)} == found
 
 
+def test_files_that_are_numbers_are_called_as_the_page_calls_them() -> None:
+    names = ("BAB II.pdf", "Lampiran.pdf", "license.txt", "COVER.pdf", "BAB I.pdf")
+    header = ", ".join(f'<{HOST}/bitstreams/{at}/download>; rel="item"' for at in range(len(names)))
+    links = "".join(f'<a href="/bitstreams/{at}/download">{name} (1 MB)</a>' for at, name in enumerate(names))
+    found = in_page(f"{HOST}/items/1", (header,), links.encode()).found["signposting"]
+    assert [each.label.removesuffix(" (1 MB)") for each in found if each.is_wanted] == [
+        "COVER.pdf", "BAB I.pdf", "BAB II.pdf", "Lampiran.pdf",
+    ]  # fmt: skip
+
+
 def test_signposts_are_read_from_header_page_and_linkset() -> None:
     header = f'<{HOST}/f/1.pdf>; rel="item"; type="application/pdf", '
     header += f'<{HOST}/ls>; rel=linkset; type="application/linkset+json"'
