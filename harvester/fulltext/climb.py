@@ -12,9 +12,10 @@ from harvester.catalogue import Catalogue
 from harvester.catalogue.files import File, Rung, put_file
 from harvester.catalogue.members import Member
 from harvester.catalogue.takedowns import is_file_down
+from harvester.fulltext.candidates import Candidate
 from harvester.fulltext.fetch import Fetcher, drop_part
 from harvester.fulltext.keep import keep_file
-from harvester.fulltext.ladder import PAGE_RUNGS, Candidate, Clues, in_format, in_linkset, in_metadata, in_page
+from harvester.fulltext.ladder import PAGE_RUNGS, Clues, in_format, in_linkset, in_metadata, in_page
 from harvester.fulltext.states import REASONS, STRIKES, FetchError, Outcome
 from harvester.schedule import DAY
 

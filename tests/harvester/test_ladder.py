@@ -7,17 +7,8 @@ import random
 
 import pytest
 
-from harvester.fulltext.ladder import (
-    Candidate,
-    Clues,
-    file_name,
-    in_format,
-    in_linkset,
-    in_metadata,
-    in_order,
-    in_page,
-    role_of,
-)
+from harvester.fulltext.candidates import Candidate, file_name, in_order, role_of
+from harvester.fulltext.ladder import Clues, in_format, in_linkset, in_metadata, in_page
 
 HOST = "https://repo.example.ac.id"
 

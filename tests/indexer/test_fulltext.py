@@ -20,15 +20,14 @@ from sqlalchemy import select, update
 from harvester import guard
 from harvester.archive import Archive, file_key, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue.coverage import count_coverage, list_missing
 from harvester.catalogue.files import (
     File,
     FullText,
-    count_coverage,
     find_fulltexts,
     get_rungs,
     list_copies,
     list_files,
-    list_missing,
     list_unread,
 )
 from harvester.catalogue.leases import claim_host, release
