@@ -13,6 +13,7 @@ _MEASUREMENTS = (
     "commit",
     "commit_postgresql",
     "elastic",
+    "fetch",
     "harvest",
     "harvest_s3",
     "index",

@@ -1,4 +1,4 @@
-"""The command that moves an archive to another place."""
+"""The commands that move an archive to another place, and see whether it is whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAY_SECONDS = 5
 
 @click.group()
 def archive() -> None:
-    """The archive: every answer of every member, as it came."""
+    """The archive: every answer and every file of every member, as it came."""
 
 
 @archive.command("copy")
@@ -62,3 +62,42 @@ def copy(source: str, target: str, at_once: int, as_json: bool) -> None:
     if not any(counts.values()):
         raise ConfigError(f"there is no archive at {source}")
     sys.exit(1 if counts["different"] or counts["failed"] else 0)
+
+
+@archive.command("verify")
+@click.option("--days", default=0, show_default=True, help="Only files that were not verified for so many days.")
+@click.option("--no-pages", is_flag=True, help="Files only; pages are compared by `lumbung check`, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per damaged object, then the counts.")
+def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
+    """Read every archived file and page, and compare it with its checksum.
+
+    A file that is damaged or gone is fetched again, from the record that it came with; until then it is not shown. The
+    worker does this by itself, each file once in 30 days. A damaged page is told, and mended by `lumbung check
+    --repair` where that can be. May be stopped and run again. Exit status: 0 all is whole, 1 something is damaged.
+    """
+    from harvester.archive import open_archive
+    from harvester.cli import opened_catalogue
+    from harvester.fulltext.fixity import iter_damaged_pages, verify_files
+    from harvester.run import HarvestContext
+
+    settings = load_settings()
+    counts: Counter[str] = Counter(files=0, damaged=0, damaged_pages=0)
+
+    def tell(kind: str, key: str, detail: str) -> None:
+        told = {"kind": kind, "key": key, "detail": detail}
+        click.echo(json.dumps(told) if as_json else f"{kind}: {key} {detail}")
+
+    with graceful_stop() as stop, opened_catalogue() as catalogue:
+        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
+        for checked in verify_files(context, days):
+            counts["files"] += 1
+            if not checked.whole:
+                counts["damaged"] += 1
+                tell("file-damaged", checked.key, f"{len(checked.records)} records ask for it again")
+        for key, detail in () if no_pages else iter_damaged_pages(context):
+            counts["damaged_pages"] += 1
+            tell("page-damaged", key, detail)
+    click.echo(json.dumps(counts) if as_json else ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if stop.is_set():
+        raise click.Abort
+    sys.exit(1 if counts["damaged"] or counts["damaged_pages"] else 0)

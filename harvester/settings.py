@@ -85,6 +85,14 @@ class Settings(BaseSettings):
     link_days: int = Field(
         90, ge=0, le=3650, description="days after which the link of a record is checked again; 0: never"
     )
+    fulltext_days: int = Field(
+        180, ge=1, le=3650, description="days after which the files of a record are looked for again"
+    )
+    file_megabytes: int = Field(100, ge=1, le=10_000, description="a file larger than that is not kept")
+    file_hosts: str = Field(
+        "",
+        description="hosts, apart by blanks or commas, from which files of any member may be fetched, besides its own",
+    )
     allow_private: bool = Field(
         False,
         description="redirects and links found in records may lead to private and loopback addresses; development only",
@@ -262,6 +270,8 @@ _AT_MOST = {
     "max_wait": "seconds above 0, 86400",
     "stall_minutes": "minutes above 0, 10080",
     "link_days": "days, 0 to 3650",
+    "fulltext_days": "days, 1 to 3650",
+    "file_megabytes": "megabytes, 1 to 10000",
     "oai_part": "records, 1 to 500",
     "engine_shards": "parts, 1 to 1024",
     "engine_replicas": "copies, 0 to 100",

@@ -50,7 +50,7 @@ def reindex_now(*, works: bool = False, force: bool = False, anew: bool = False)
     with closing(open_catalogue(settings.catalogue_url)) as catalogue, closing(open_engine(settings)) as engine:
         if works:
             forget_works(catalogue)
-        with _progress("building") as progress:
+        with shown_progress("building") as progress:
             counts = rebuild(catalogue, engine, anew=anew, force=force, progress=progress)
         _report(counts, engine.count())
 
@@ -113,7 +113,7 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
     if not settings.link_days:
         raise ConfigError("LUMBUNG_LINK_DAYS is 0: links are never checked")
     checks: list[Check] = []
-    with opened_catalogue() as catalogue, graceful_stop() as stop, _progress("checking links") as progress:
+    with opened_catalogue() as catalogue, graceful_stop() as stop, shown_progress("checking links") as progress:
         with catalogue.read() as connection:
             chosen = [get_member(connection, slug) for slug in dict.fromkeys(slugs)] or list_members(connection)
             total = sum(count_due(connection, member, catalogue.now()) for member in chosen)
@@ -179,7 +179,11 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
 
     settings, summary = load_settings(), Summary()
     archive = open_archive(settings.archive_url, settings.s3_endpoint)
-    with opened_catalogue() as catalogue, closing(open_engine(settings)) as engine, _progress("checking") as progress:
+    with (
+        opened_catalogue() as catalogue,
+        closing(open_engine(settings)) as engine,
+        shown_progress("checking") as progress,
+    ):
 
         def build_anew() -> None:
             rebuild(catalogue, engine)
@@ -206,7 +210,7 @@ def index_now() -> None:
     settings = load_settings()
     with closing(open_catalogue(settings.catalogue_url)) as catalogue, closing(open_engine(settings)) as engine:
         prepare.advance(catalogue, settings.repository_domain)
-        with _progress("indexing") as progress:
+        with shown_progress("indexing") as progress:
             counts = advance(catalogue, engine, progress=progress)
         _report(counts, engine.count() if counts.documents or engine.watermark() else 0)
 
@@ -233,7 +237,7 @@ def _line(record: CataloguedRecord, description: Description, work: str) -> dict
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Progress]:
+def shown_progress(what: str) -> Iterator[Progress]:
     """A bar on stderr where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -66,11 +66,11 @@ class _Due:
 
 
 class LinkChecker:
-    """Checks links. One for a process: between two batches it remembers what hosts want."""
+    """Checks links. One for a process: between two batches `hosts` remembers what hosts want."""
 
-    def __init__(self, pace: Pace = _USUAL) -> None:
+    def __init__(self, pace: Pace = _USUAL, hosts: Hosts | None = None) -> None:
         self._pace = pace
-        self._hosts = Hosts()
+        self._hosts = hosts or Hosts()
         self._log = structlog.get_logger("links")
 
     def check_due(

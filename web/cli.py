@@ -30,6 +30,8 @@ _COMMANDS = {
     "reindex": ("indexer.cli:reindex", "Build the search index anew and swap it in."),
     "check": ("indexer.cli:check_tiers", "Compare archive, catalogue and index, and mend what differs."),
     "links": ("indexer.cli:links", "Check the links of records that are due."),
+    "fulltext": ("indexer.fulltext_cli:fulltext", "Find and fetch the files of records that are due, and read them."),
+    "takedown": ("harvester.takedown_cli:takedown", "Take a record or a file down for ever, or lift that."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
     "catalogue": ("harvester.catalogue_cli:catalogue", "The catalogue: copy it to another database."),
@@ -211,7 +213,8 @@ def up(host: str, port: int, sample_members: bool, samples_port: int, no_work: b
             site = _start(stack, "serve", "--host", host, "--port", str(port))
             _say_open(host, port)
         if not no_work:
-            _start(stack, "work", "--quiet")
+            # The files of the sample members lie on this machine.
+            _start(stack, "work", "--quiet", LUMBUNG_ALLOW_PRIVATE="1" if sample_members else None)
         code = site.wait()
     raise LumbungError(f"the site has stopped by itself (exit status {code}); `lumbung serve` shows why")
 
@@ -222,15 +225,16 @@ def _say_open(host: str, port: int) -> None:
     click.echo(f"\nLumbung is open at http://{host}:{port}   (Ctrl-C stops it)\n")
 
 
-def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
-    """A command of ours as a child that ends when the stack does."""
+def _start(stack: ExitStack, *arguments: str, **settings: str | None) -> subprocess.Popen[bytes]:
+    """A command of ours, with these settings, as a child that ends when the stack does."""
+    given = {name: value for name, value in settings.items() if value is not None}
     # A session of its own: Ctrl-C reaches us alone, and we end the child in order. Where we are killed, its
     # stdin ends, and so does it.
     child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "web", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, _WITH_PARENT: "1"},
+        env={**os.environ, **given, _WITH_PARENT: "1"},
         start_new_session=True,
     )
     stack.callback(_stop, child)

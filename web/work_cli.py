@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 _JOB_SECONDS = 60
 _LINK_SECONDS = 300
+_FILE_SECONDS = 5  # between the turns at the hosts' files: harvests may have them then
 _REPORT_SECONDS = 86_400
 _CHECK_RULE = "30 1 * * *"  # every night
+_VERIFY_RULE = "30 3 * * *"
+_VERIFY_DAYS = 30
 
 
 @click.command()
@@ -27,7 +30,7 @@ _CHECK_RULE = "30 1 * * *"  # every night
 @click.option("--once", is_flag=True, help="End when nobody is due any more.")
 @click.option("--quiet", is_flag=True, help="Log warnings only.")
 def work(at_once: int, *, once: bool, quiet: bool) -> None:
-    """Harvest the members as they are due, index what came, check links, send mails, until Ctrl-C or SIGTERM.
+    """Harvest members as they are due, fetch files, index what came, check links, send mails, until Ctrl-C or SIGTERM.
 
     Every night archive, catalogue and index are compared; `lumbung status` tells what was found.
 
@@ -45,22 +48,28 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     from harvester.logs import set_up_logging
     from harvester.run import HarvestContext
     from harvester.settings import load_settings
+    from harvester.visit import Hosts
     from harvester.worker import Job
     from harvester.worker import work as work_on
     from indexer.engine.opening import check_schema
+    from indexer.fulltext_cli import new_job, read_job
     from indexer.links import LinkChecker, report_links
 
     settings = load_settings()
     set_up_logging(verbose=not quiet, log_format=settings.log_format)
     check_schema(settings)
+    hosts = Hosts()
     jobs = [
         Job("feed", _JOB_SECONDS, _feed),
         Job("index", _JOB_SECONDS, _index),
         Job("mail", _JOB_SECONDS, _mail),
         Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE),
+        Job("fulltext", _FILE_SECONDS, new_job(hosts)),
+        Job("read", _JOB_SECONDS, read_job),
+        Job("verify", _REPORT_SECONDS, _verify, rule=_VERIFY_RULE),
     ]
     if settings.link_days:
-        checker = LinkChecker()
+        checker = LinkChecker(hosts=hosts)
 
         def check_links(context: HarvestContext) -> None:
             checker.check_due(context)
@@ -91,6 +100,16 @@ def _mail(context: HarvestContext) -> None:
     from web.mail import send_due_mails
 
     send_due_mails(context.settings, context.catalogue, context.stop)
+
+
+def _verify(context: HarvestContext) -> str | None:
+    """Archived files that were not verified lately; how many are damaged, which are fetched again."""
+    from harvester.fulltext.fixity import verify_files
+
+    damaged = [checked for checked in verify_files(context, _VERIFY_DAYS) if not checked.whole]
+    return (
+        f"{len(damaged)} archived files were damaged, {damaged[0].key} say; they are fetched again" if damaged else None
+    )
 
 
 def _check(context: HarvestContext) -> str | None:

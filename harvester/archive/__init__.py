@@ -1,4 +1,4 @@
-"""The archive: every page a member sent, byte for byte. The truth about bytes; what is in it never changes."""
+"""The archive: every page and file a member sent, byte for byte. The truth about bytes; what is in it never changes."""
 
 from __future__ import annotations
 
@@ -28,8 +28,19 @@ class Archive(Protocol):
         Putting the same bytes again changes nothing; other bytes under a key in use raise `ArchiveError`.
         """
 
+    def put_file(self, key: str, path: Path) -> None:
+        """As `put`, with the bytes of a file, some of which are in memory at a time. The file stays."""
+
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises `ObjectNotFoundError` where there is none."""
+
+    def iter_bytes(self, key: str, first: int = 0, last: int | None = None) -> Iterator[bytes]:
+        """The object's bytes from the one at `first` to the one at `last`, that included, or to its end; in pieces of
+        which none is empty, and a megabyte at most. Raises `ObjectNotFoundError` before the first piece.
+        """
+
+    def remove(self, key: str) -> None:
+        """There is no object under the key, so that another may be put: for one that is damaged."""
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """Every key that begins so, ascending."""
@@ -75,6 +86,11 @@ def _scheme(url: str) -> str:
 def page_key(slug: str, harvest_id: int, sequence: int) -> str:
     """Where the n-th answer of a run is kept."""
     return f"pages/{slug}/{harvest_id:08d}/{sequence:06d}.xml.zst"
+
+
+def file_key(sha256: str) -> str:
+    """Where the file with this checksum is kept, whoever it came from."""
+    return f"files/{sha256[:2]}/{sha256}"
 
 
 def find_last_page(archive: Archive, slug: str, harvest_id: int) -> int:

@@ -7,7 +7,10 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Literal
 
 from harvester.archive import Archive
@@ -28,7 +31,7 @@ def copy_archive(source: Archive, target: Archive, stop: threading.Event, *, at_
     """Each object of the source, once it stands in the target and was read back there; in the order of keys.
 
     What the target holds already is compared. It may be stopped or killed, and begun again; `at_once` objects at most
-    are in memory.
+    are in memory, but for files, of which there are pieces.
 
     Raises:
         ArchiveError: one of the two is away; an object that alone cannot be had is `failed`.
@@ -36,13 +39,7 @@ def copy_archive(source: Archive, target: Archive, stop: threading.Event, *, at_
 
     def copy(key: str) -> Copied:
         try:
-            content = source.get(key)
-            there = _find(target, key)
-            if there is None:
-                target.put(key, content)
-            if (target.get(key) if there is None else there) != content:
-                return Copied(key, "different", error=f"other bytes stand under {key}, and stay")
-            return Copied(key, "copied" if there is None else "equal", len(content))
+            return _copy_file(source, target, key) if key.startswith("files/") else _copy(source, target, key)
         except ArchiveError as error:
             source.check()
             target.check()
@@ -59,6 +56,45 @@ def copy_archive(source: Archive, target: Archive, stop: threading.Event, *, at_
         finally:
             for waiting in under_way:
                 waiting.cancel()
+
+
+def _copy(source: Archive, target: Archive, key: str) -> Copied:
+    content = source.get(key)
+    there = _find(target, key)
+    if there is None:
+        target.put(key, content)
+    if (target.get(key) if there is None else there) != content:
+        return _different(key)
+    return Copied(key, "copied" if there is None else "equal", len(content))
+
+
+def _copy_file(source: Archive, target: Archive, key: str) -> Copied:
+    with NamedTemporaryFile(prefix="lumbung-") as file:
+        digest = sha256()
+        for piece in source.iter_bytes(key):
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        there = _digest(target, key)
+        if there is None:
+            target.put_file(key, Path(file.name))
+        if (_digest(target, key) if there is None else there) != digest.digest():
+            return _different(key)
+        return Copied(key, "copied" if there is None else "equal", file.tell())
+
+
+def _different(key: str) -> Copied:
+    return Copied(key, "different", error=f"other bytes stand under {key}, and stay")
+
+
+def _digest(archive: Archive, key: str) -> bytes | None:
+    digest = sha256()
+    try:
+        for piece in archive.iter_bytes(key):
+            digest.update(piece)
+    except ObjectNotFoundError:
+        return None
+    return digest.digest()
 
 
 def _find(archive: Archive, key: str) -> bytes | None:

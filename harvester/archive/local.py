@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from filecmp import cmp
 from pathlib import Path
+from typing import BinaryIO
 
 from harvester.archive import is_key
 from harvester.errors import ArchiveError, ObjectNotFoundError
+
+_PIECE = 2**18
 
 
 class LocalArchive:
@@ -22,19 +27,36 @@ class LocalArchive:
             raise ArchiveError(f"the archive folder {root} cannot be made: {error}") from error
 
     def put(self, key: str, content: bytes) -> None:
-        """See `Archive.put`. A file is written aside, synced, and then linked to its name: never half there."""
+        """See `Archive.put`."""
+
+        def write(file: BinaryIO) -> None:
+            file.write(content)
+
+        self._put(key, write, lambda path: path.read_bytes() == content)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """See `Archive.put_file`."""
+
+        def write(file: BinaryIO) -> None:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, file, _PIECE)
+
+        self._put(key, write, lambda there: cmp(there, path, shallow=False))
+
+    def _put(self, key: str, write: Callable[[BinaryIO], None], is_there: Callable[[Path], bool]) -> None:
+        """The object is written aside, synced, and then linked to its name: never half there."""
         path = self._path(key)
         try:
             self._make_folder(path.parent)
             aside = path.parent / f".{secrets.token_hex(8)}"
             try:
                 with aside.open("xb") as file:
-                    file.write(content)
+                    write(file)
                     file.flush()
                     os.fsync(file.fileno())
                 os.link(aside, path)
             except FileExistsError:
-                if path.read_bytes() != content:
+                if not is_there(path):
                     raise ArchiveError(f"the archive holds other bytes under {key} already") from None
             finally:
                 aside.unlink(missing_ok=True)
@@ -47,9 +69,36 @@ class LocalArchive:
         try:
             return self._path(key).read_bytes()
         except OSError as error:
-            if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) and self._root.is_dir():
-                raise ObjectNotFoundError(f"the archive has no object {key}") from error
-            raise ArchiveError(f"the archive cannot read {key}: {error}") from error
+            raise self._failure(key, error) from error
+
+    def iter_bytes(self, key: str, first: int = 0, last: int | None = None) -> Iterator[bytes]:
+        """See `Archive.iter_bytes`."""
+        try:
+            with self._path(key).open("rb") as file:
+                file.seek(first)
+                left = last + 1 - first if last is not None else -1
+                while piece := file.read(min(left, _PIECE) if left >= 0 else _PIECE):
+                    left -= len(piece) if left >= 0 else 0
+                    yield piece
+        except OSError as error:
+            raise self._failure(key, error) from error
+
+    def remove(self, key: str) -> None:
+        """See `Archive.remove`."""
+        path = self._path(key)
+        try:
+            if not self._root.is_dir():
+                raise NotADirectoryError(self._root)
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                _sync_folder(path.parent)
+        except OSError as error:
+            raise ArchiveError(f"the archive cannot remove {key}: {error}") from error
+
+    def _failure(self, key: str, error: OSError) -> ArchiveError:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)) and self._root.is_dir():
+            return ObjectNotFoundError(f"the archive has no object {key}")
+        return ArchiveError(f"the archive cannot read {key}: {error}")
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """See `Archive.iter_keys`."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from boto3.s3.transfer import TransferConfig
@@ -43,6 +44,7 @@ _LONGEST_PAUSE = 5.0
 _PART_BYTES = 16 * 2**20  # more is sent in parts
 _CONNECTIONS = 256  # as many as threads may harvest; they are opened when they are needed
 _LOCKS = 1024
+_STRETCH = 2**20  # bytes asked for at once
 
 # A signature or a body that was late or came to harm: the same again may do.
 _PASSING = frozenset(
@@ -96,10 +98,52 @@ class S3Archive:
         with self._locks[hash(key) % _LOCKS]:
             self._ask(f"keep {key}", lambda: self._put(key, name, content))
 
+    def put_file(self, key: str, path: Path) -> None:
+        """See `Archive.put_file`."""
+        name = self._name(key)
+        with self._locks[hash(key) % _LOCKS]:
+            if self._has(key, path):
+                return
+            self._ask(f"keep {key}", lambda: self._send_file(name, path))
+
+    def _has(self, key: str, path: Path) -> bool:
+        """Whether the object is there with these bytes. Raises `ArchiveError` for others."""
+        try:
+            with path.open("rb") as file:
+                for piece in self.iter_bytes(key):
+                    if file.read(len(piece)) != piece:
+                        raise ArchiveError(f"the archive holds other bytes under {key} already")
+                if file.read(1):
+                    raise ArchiveError(f"the archive holds other bytes under {key} already")
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    def _send_file(self, name: str, path: Path) -> None:
+        with path.open("rb") as file:
+            self._send(name, file)
+
     def get(self, key: str) -> bytes:
         """See `Archive.get`."""
         name = self._name(key)
         return self._ask(f"read {key}", lambda: self._read(name))
+
+    def iter_bytes(self, key: str, first: int = 0, last: int | None = None) -> Iterator[bytes]:
+        """See `Archive.iter_bytes`. Each piece is asked for by itself: an outage costs one piece, not the whole."""
+        name, purpose = self._name(key), f"read {key}"
+        while last is None or first <= last:
+            piece, total = self._ask(purpose, partial(self._read_range, name, first, last))
+            if not piece:
+                return
+            yield piece
+            first += len(piece)
+            if first >= total:
+                return
+
+    def remove(self, key: str) -> None:
+        """See `Archive.remove`."""
+        name = self._name(key)
+        self._ask(f"remove {key}", lambda: self._client.delete_object(Bucket=self._bucket, Key=name))
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """See `Archive.iter_keys`. A thousand are held at a time."""
@@ -125,9 +169,24 @@ class S3Archive:
             if len(content) <= _PART_BYTES:
                 self._told(self._client.put_object(Bucket=self._bucket, Key=name, Body=content), "ETag")
                 return
-            # Nothing is seen under the key before all parts are there.
-            parts = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False)
-            self._client.upload_fileobj(BytesIO(content), self._bucket, name, Config=parts)
+            self._send(name, BytesIO(content))
+
+    def _send(self, name: str, file: BinaryIO) -> None:
+        # Nothing is seen under the key before all parts are there.
+        parts = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False)
+        self._client.upload_fileobj(file, self._bucket, name, Config=parts)
+
+    def _read_range(self, name: str, first: int, last: int | None) -> tuple[bytes, int]:
+        """The next piece, and how long the object is; nothing where the object ends before."""
+        upto = first + _STRETCH - 1 if last is None else min(last, first + _STRETCH - 1)
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=name, Range=f"bytes={first}-{upto}")
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidRange":
+                return b"", first
+            raise
+        with closing(answer["Body"]) as body:
+            return body.read(), int(answer["ContentRange"].rpartition("/")[2])
 
     def _read(self, name: str) -> bytes:
         found = self._client.get_object(Bucket=self._bucket, Key=name)

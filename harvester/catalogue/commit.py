@@ -18,6 +18,7 @@ from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
 from harvester.catalogue.records import ABOUT_SEPARATOR
 from harvester.catalogue.tables import forms, harvests, lists, members, pages, problems, records
+from harvester.catalogue.takedowns import is_up
 from harvester.datestamps import format_datestamp, response_moment
 from harvester.errors import CatalogueError, HarvestSupersededError
 from harvester.oai.page import Page, Record
@@ -387,7 +388,9 @@ _OF_THIS_PASS = (
     .where(forms.c.prefix == bindparam("with_prefix"), is_among(forms.c.record_id))
 )
 _LAST_NUMBER = select(func.max(records.c.id))
-_LIVE = select(forms.c.record_id).where(is_among(forms.c.record_id), forms.c.deleted.is_(False))
+_LIVE = select(forms.c.record_id).where(
+    is_among(forms.c.record_id), forms.c.deleted.is_(False), is_up(forms.c.record_id)
+)
 
 
 def _insert(table: Table, *, numbered: bool = False) -> Insert:

@@ -21,6 +21,7 @@ from harvester.catalogue.database import Catalogue
 from harvester.catalogue.lists import start_anew
 from harvester.catalogue.public_ids import encode_public_id
 from harvester.catalogue.tables import forms, harvests, match_keys, members, pages, records, work_changes
+from harvester.catalogue.takedowns import is_up
 
 _IDS_AT_ONCE = 5000
 _AMONG = 500
@@ -205,8 +206,8 @@ def drop_payload(connection: Connection, form: StoredForm, member_id: int) -> No
 
 
 def correct_state(connection: Connection, record: StoredRecord, now: int) -> None:
-    """The record is deleted if all its forms are, under a new datestamp."""
-    alive = exists().where(forms.c.record_id == record.number, forms.c.deleted.is_(False))
+    """The record is deleted if all its forms are, or it was taken down, under a new datestamp."""
+    alive = exists().where(forms.c.record_id == record.number, forms.c.deleted.is_(False), is_up(forms.c.record_id))
     values = {"deleted": ~select(alive).scalar_subquery(), "datestamp": take_datestamp(connection, now)}
     connection.execute(update(records).where(records.c.id == record.number).values(values))
     correct_count(connection, record.member_id)

@@ -295,6 +295,88 @@ work_changes = Table(
     Column("change", BigInteger, nullable=False, index=True),
 )
 
+# What is known of each record's full text: whether files of it are kept, why not, and when it is looked for again.
+fulltexts = Table(
+    "fulltexts",
+    metadata,
+    Column("record_id", ForeignKey("records.id"), primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False),
+    Column("state", String(12), nullable=False),  # due, held, missing, withheld
+    Column("reason", String(20)),  # why there is none, or of the newest strike
+    Column("url", Text),  # that the reason is about
+    Column("rung", String(16)),  # by which the files were found
+    Column("checked_at", BigInteger),
+    Column("next_check", BigInteger, nullable=False),
+    Column("regular", BigInteger, nullable=False),  # when it would be due had its record not changed
+    Column("strikes", SmallInteger, nullable=False),  # days in a row that brought nothing, three at most
+    Column("since", BigInteger),  # the first strike
+    Column("clue", String(32)),  # hash of what the record said of its files then
+    Index(None, "member_id", "next_check"),
+    Index(None, "member_id", "state", "reason"),
+)
+
+# The files of each record, in reading order; equal ones of several records are one object of the archive.
+files = Table(
+    "files",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("record_id", ForeignKey("records.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("role", String(12), nullable=False),  # text, front, back, supplement, licence, thumbnail
+    Column("rung", String(16), nullable=False),
+    Column("state", String(12), nullable=False),  # kept, failed, left, gone
+    Column("reason", String(20)),
+    Column("sha256", String(64), index=True),
+    Column("media_type", String(100)),
+    Column("size", BigInteger),
+    Column("fetched_at", BigInteger),
+    Column("last_checked", BigInteger, nullable=False),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("attempts", Integer, nullable=False),  # in vain, in a row
+    Index(None, "record_id", "position"),
+)
+
+# What each kept file says, by its checksum; the text itself is in the archive.
+texts = Table(
+    "texts",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("state", String(12), nullable=False, index=True),  # unread, text, scanned, encrypted, ...
+    Column("media_type", String(100), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("language", String(3)),
+    Column("pages", Integer),
+    Column("page_starts", JSON(none_as_null=True)),
+    Column("characters", BigInteger),
+    Column("read_at", BigInteger),
+    Column("verified_at", BigInteger, nullable=False, index=True),  # when the archive was last seen to hold it whole
+)
+
+# How often each way of finding files was tried at a member, and how often files came of it.
+rungs = Table(
+    "rungs",
+    metadata,
+    Column("member_id", ForeignKey("members.id"), primary_key=True),
+    Column("rung", String(16), primary_key=True),
+    Column("tried", BigInteger, nullable=False),
+    Column("found", BigInteger, nullable=False),
+)
+
+# What must not be shown nor fetched: a record with all its files, or a file wherever it came from. Kept for ever.
+takedowns = Table(
+    "takedowns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("record_id", ForeignKey("records.id"), index=True),
+    Column("sha256", String(64), index=True),
+    Column("note", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("lifted_at", BigInteger),
+    Column("lifted_note", Text),
+)
+
 # How far a reader of the records table came: (datestamp, id), both inclusive.
 cursors = Table(
     "cursors",

@@ -263,7 +263,8 @@ def _delete_forms(connection: Connection, scope: Scope, numbers: Sequence[int], 
     alive = exists().where(forms.c.record_id == records.c.id, forms.c.deleted.is_(False))
     stamped = update(records).where(is_among(records.c.id)).values(datestamp=datestamp)
     connection.execute(stamped, these)
-    gone = connection.execute(stamped.where(not_(alive)).values(deleted=True), these).rowcount
+    to_go = stamped.where(not_(alive), records.c.deleted.is_(False))  # what was taken down is gone already
+    gone = connection.execute(to_go.values(deleted=True), these).rowcount
     waited = delete(vanished).where(is_among(vanished.c.record_id), vanished.c.prefix == scope.prefix)
     connection.execute(waited, these)
     counts = {"live": members.c.live - gone, "tombstones": members.c.tombstones + gone}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harvester.catalogue import Catalogue
@@ -16,6 +16,7 @@ from harvester.catalogue.inventory import (
     list_orphans,
     list_records,
 )
+from harvester.catalogue.takedowns import find_records_down
 from indexer.document import Document
 from indexer.engine import Engine
 from indexer.engine.schema import document_in
@@ -90,6 +91,7 @@ class _Look:
             heads = {each.number: each.public_id for each in records.values() if each.work == each.number}
             held = {each.number for each in get_records(connection, works=heads)} | records.keys()
             forms = list_forms(connection, held)
+            down = find_records_down(connection, records)
         broken = {form.record for form in forms if not form.whole}
         found = [
             Found(
@@ -98,7 +100,7 @@ class _Look:
             for form in forms
             if not form.whole and (record := records.get(form.record))
         ]
-        found += _judge_states(records.values(), forms)
+        found += _judge_states(records.values(), forms, down)
         return _Part(list(records), heads, self._read(sorted(held - broken)), found)
 
     def judge(self, part: _Part) -> list[Found]:
@@ -141,11 +143,14 @@ def _is_current(record: StoredRecord, readings: Mapping[int, Reading]) -> bool:
     return record.number in readings and readings[record.number].datestamp == record.datestamp
 
 
-def _judge_states(records: Iterable[StoredRecord], forms: Iterable[StoredForm]) -> Iterator[Found]:
-    """Records that are not as live as their forms."""
+def _judge_states(
+    records: Iterable[StoredRecord], forms: Iterable[StoredForm], down: Collection[int]
+) -> Iterator[Found]:
+    """Records that are not as live as their forms, or live though they were taken down."""
     living: dict[int, bool] = {}
     for form in forms:
-        living[form.record] = living.get(form.record, False) or not form.deleted
+        is_alive = not form.deleted and form.record not in down
+        living[form.record] = living.get(form.record, False) or is_alive
     for record in records:
         alive = living.get(record.number)
         if alive is None:

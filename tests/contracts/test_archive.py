@@ -269,3 +269,50 @@ def test_a_place_that_cannot_be_used_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArchiveError, match="cannot be made"):
         open_archive((tmp_path / "file" / "archive").as_uri())
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(range(256)) * 80_000])
+def test_a_file_is_put_and_read_in_pieces(content: bytes, store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    key = "files/ab/abc"
+    for _ in range(2):  # the second time it is there
+        store.archive.put_file(key, path)
+    assert path.read_bytes() == content
+    pieces = list(store.open().iter_bytes(key))
+    assert b"".join(pieces) == content == store.archive.get(key)
+    assert all(0 < len(piece) <= 2**20 for piece in pieces)
+    for first, last in ((0, 0), (5, 9), (len(content) // 2, None), (len(content) - 1, len(content)), (10**9, None)):
+        upto = len(content) if last is None else last + 1
+        if first >= 0:
+            assert b"".join(store.archive.iter_bytes(key, first, last)) == content[first:upto]
+    path.write_bytes(content + b"more")
+    with pytest.raises(ArchiveError, match="other bytes under files/ab/abc"):
+        store.archive.put_file(key, path)
+    assert store.archive.get(key) == content
+
+
+def test_what_was_removed_is_absent_and_may_be_put_again(store: Store, tmp_path: Path) -> None:
+    store.archive.put(KEY, b"damaged")
+    store.archive.remove(KEY)
+    store.archive.remove(KEY)
+    assert list(store.archive.iter_keys()) == []
+    for read in (store.archive.get, lambda key: next(store.archive.iter_bytes(key))):
+        with pytest.raises(ObjectNotFoundError):
+            read(KEY)
+    store.archive.put(KEY, b"whole")
+    assert b"".join(store.archive.iter_bytes(KEY)) == b"whole"
+
+
+def test_a_store_that_is_away_says_so_of_files_too(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    store.vanish["removed"]()
+    for use in (
+        lambda: store.archive.put_file(KEY, path),
+        lambda: next(store.archive.iter_bytes(KEY)),
+        lambda: store.archive.remove(KEY),
+    ):
+        with pytest.raises(ArchiveError) as caught:
+            use()
+        assert not isinstance(caught.value, ObjectNotFoundError)

@@ -1,4 +1,4 @@
-"""`lumbung harvest` as processes that can be told to kill themselves at any step, and that start in no time.
+"""`lumbung harvest` and others as processes that can be told to kill themselves at any step, and start in no time.
 
 Run as a program, this loads everything once and then forks one harvest for each line it reads.
 """
@@ -11,11 +11,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+# The modules whose steps may be planted, by command.
+_STEPS = {
+    "harvest": ("harvester.harvest", "harvester.listing", "harvester.run"),
+    "fulltext": ("harvester.fulltext.climb", "harvester.fulltext.run", "indexer.fulltext_cli"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +34,10 @@ class Plant:
 
 
 class Harvests:
-    """Starts harvests one after the other; `with` ends it."""
+    """Starts harvests, or runs of another command, one after the other; `with` ends it."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, __file__]
+    def __init__(self, command_name: str = "harvest") -> None:
+        command = [sys.executable, __file__, command_name]
         self._program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Harvests:
@@ -60,7 +66,15 @@ class Harvests:
 
 def serve_harvests() -> None:
     """Forks a harvest for each line, tells its process id, waits for it and tells its exit status."""
-    for name in ("harvester.harvest", "harvester.side_by_side", "harvester.progress", "harvester.cli", "web.cli"):
+    of_command = _STEPS[sys.argv[1]]
+    for name in (
+        *of_command,
+        "harvester.side_by_side",
+        "harvester.progress",
+        "harvester.cli",
+        "web.cli",
+        "indexer.cli",
+    ):
         import_module(name)  # loaded once, for all that are forked
 
     for line in sys.stdin:
@@ -78,21 +92,26 @@ def _tell(number: int) -> None:
 
 
 def run_harvest(home: Path, catalogue: str, plant: Plant | None, slugs: Sequence[str] = ()) -> None:
-    """This process is `lumbung harvest --json`, and all it prints is in the file `output` of its home."""
+    """This process is the command with `--json`, and all it prints is in the file `output` of its home."""
     import web.cli
-    from harvester import harvest, listing, run
+    from harvester.fulltext import run as finding
 
     output = os.open(home / "output", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ |= {"LUMBUNG_HOME": str(home), "LUMBUNG_CATALOGUE": catalogue, "LUMBUNG_MAX_WAIT": "0.001"}
+    if sys.argv[1] == "fulltext":
+        os.environ["LUMBUNG_ALLOW_PRIVATE"] = "1"
+    finding.USUAL = replace(finding.USUAL, pause=0.0)
+    modules = [import_module(name) for name in _STEPS[sys.argv[1]]]
     if plant is not None and plant.step == "COMMIT":
         _plant_in_commits(plant)
     elif plant is not None:
-        (module,) = (module for module in (harvest, listing, run) if hasattr(module, plant.step))
+        (module,) = (module for module in modules if hasattr(module, plant.step))
         setattr(module, plant.step, _deadly(getattr(module, plant.step), plant))
-    sys.argv = ["lumbung", "harvest", "--json", *slugs]
+    sys.argv = ["lumbung", sys.argv[1], "--json", *slugs]
     web.cli.main()
+    sys.exit(0)
 
 
 def _deadly(step: Callable[..., Any], plant: Plant) -> Callable[..., Any]:

@@ -24,7 +24,10 @@ from harvester.archive.s3 import S3Archive
 from harvester.errors import ArchiveError
 
 pytestmark = pytest.mark.service
-OBJECTS = {f"pages/é/{number % 7}/{number:04}": b"%d" % number * (number % 50) for number in range(120)}
+OBJECTS = {
+    f"{'files' if number % 3 else 'pages'}/é/{number % 7}/{number:04}": b"%d" % number * (number % 50)
+    for number in range(120)
+}
 
 
 @dataclass(frozen=True)

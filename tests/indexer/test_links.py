@@ -428,7 +428,7 @@ def test_the_command_checks_what_is_due_and_tells_it(
     monkeypatch.setenv("LUMBUNG_HOME", str(tmp_path))
     monkeypatch.setenv("LUMBUNG_CATALOGUE", catalogue_url)
     monkeypatch.setenv("LUMBUNG_ALLOW_PRIVATE", "1")
-    monkeypatch.setattr(LinkChecker.__init__, "__defaults__", (QUICK,))
+    monkeypatch.setattr(LinkChecker.__init__, "__defaults__", (QUICK, None))
     site.pages["/1"] = Says()
     put("a", site.url("/1"), site.url("/2"))
     put("b", site.url("/3"))

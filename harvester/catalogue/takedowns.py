@@ -1,0 +1,59 @@
+"""What was taken down: records with all their files, and files wherever they came from. Each stays on the list."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+
+from sqlalchemy import ColumnElement, Connection, exists, or_, select
+
+from harvester.catalogue.database import is_among, pack_values
+from harvester.catalogue.tables import takedowns
+
+
+@dataclass(frozen=True, slots=True)
+class Takedown:
+    """One takedown, of a record or of a file; `lifted_at` where it was taken back."""
+
+    id: int
+    record_id: int | None
+    sha256: str | None
+    note: str
+    made_at: int
+    lifted_at: int | None = None
+    lifted_note: str | None = None
+
+
+def is_up(record: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether the record of this number is not down."""
+    return ~exists().where(takedowns.c.record_id == record, takedowns.c.lifted_at.is_(None))
+
+
+def find_takedown(connection: Connection, record: int | None, sha256: str | None) -> Takedown | None:
+    """The takedown in force of the record, or of the file; None where there is none."""
+    this = takedowns.c.record_id == record if record is not None else takedowns.c.sha256 == sha256
+    row = connection.execute(_ALL.where(this, takedowns.c.lifted_at.is_(None))).first()
+    return Takedown(*row) if row else None
+
+
+def list_takedowns(connection: Connection) -> tuple[Takedown, ...]:
+    """All there ever were, the newest first."""
+    return tuple(Takedown(*row) for row in connection.execute(_ALL.order_by(takedowns.c.id.desc())))
+
+
+def find_records_down(connection: Connection, numbers: Collection[int]) -> frozenset[int]:
+    """Those of these records that are down."""
+    query = select(takedowns.c.record_id).where(is_among(takedowns.c.record_id), takedowns.c.lifted_at.is_(None))
+    return frozenset(connection.execute(query, pack_values(connection, list(numbers))).scalars())
+
+
+def is_file_down(connection: Connection, sha256: str, record: int | None = None) -> bool:
+    """Whether the file is down, by itself or with the record."""
+    named = takedowns.c.sha256 == sha256
+    if record is not None:
+        named = or_(named, takedowns.c.record_id == record)
+    query = select(takedowns.c.id).where(named, takedowns.c.lifted_at.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+_ALL = select(*[takedowns.c[field.name] for field in fields(Takedown)])

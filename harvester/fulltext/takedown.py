@@ -1,0 +1,51 @@
+"""Records and files taken down at once, everywhere, and lifted again."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+
+from harvester.catalogue.database import is_among, pack_values
+from harvester.catalogue.files import touch_records
+from harvester.catalogue.inventory import correct_state, get_records
+from harvester.catalogue.tables import files, fulltexts, takedowns
+from harvester.catalogue.takedowns import find_takedown
+
+
+def take_down(connection: Connection, record: int | None, sha256: str | None, note: str, now: int) -> bool:
+    """The record is a tombstone with its files hidden, or the file is hidden wherever it came from; False where it was
+    so already. Whatever its member sends, a record stays down. For transactions that are alone."""
+    if find_takedown(connection, record, sha256):
+        return False
+    values = {"record_id": record, "sha256": sha256, "note": note, "made_at": now}
+    connection.execute(insert(takedowns).values(values))
+    withheld = {"state": "withheld", "reason": "taken-down", "next_check": now, "clue": None}
+    _show(connection, record, sha256, withheld, now)
+    return True
+
+
+def lift_takedown(connection: Connection, record: int | None, sha256: str | None, note: str, now: int) -> bool:
+    """The takedown is over, and its row says so; a record is as live as its member's newest copy of it. False where
+    there was none. For transactions that are alone."""
+    found = find_takedown(connection, record, sha256)
+    if found is None:
+        return False
+    lifted = {"lifted_at": now, "lifted_note": note}
+    connection.execute(update(takedowns).where(takedowns.c.id == found.id).values(lifted))
+    _show(connection, record, sha256, {"next_check": now, "clue": None}, now)
+    return True
+
+
+def _show(connection: Connection, record: int | None, sha256: str | None, known: dict[str, object], now: int) -> None:
+    """Whoever shows what is concerned comes across it again; of a record `known` is known."""
+    if record is None:
+        query = select(files.c.record_id).where(files.c.sha256 == sha256).distinct()
+        numbers = list(connection.execute(query).scalars())
+        known = {} if "state" in known else known  # its records are held as before, without this file
+    else:
+        numbers = [record]
+        for stored in get_records(connection, numbers=numbers):
+            correct_state(connection, stored, now)
+    if known:
+        these = update(fulltexts).where(is_among(fulltexts.c.record_id))
+        connection.execute(these.values(**known), pack_values(connection, numbers))
+    touch_records(connection, numbers)
