@@ -18,6 +18,7 @@ _MEASUREMENTS = (
     "index",
     "manners",
     "parse",
+    "reading",
     "schedule",
     "search",
     "startup",

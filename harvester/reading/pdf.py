@@ -12,6 +12,7 @@ from harvester.reading.outcome import Limits, Problem, Raw, Unreadable
 _LOCKED = {raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY}
 _SCRAPS = 20  # letters of a page that is a picture all the same, stamped by a scanner or with a number
 _PICTURE = 0.05  # share of the page; a logo is less
+_TRAILER = 2048  # bytes
 _DEPTH = 3  # forms in forms in which a picture is looked for
 
 
@@ -46,7 +47,10 @@ def read_pdf(path: Path, limits: Limits) -> Raw:
         length += len(text)
         if length > limits.characters:
             break
+    revision = raw.FPDF_GetSecurityHandlerRevision(document.raw)
     document.close()
+    if not pictures and revision < 0 and not any(map(str.strip, pages)) and _names_lock(path):
+        raise Unreadable("encrypted")
     problems: tuple[Problem, ...] = ("pages-unreadable",) if unreadable else ()
     return Raw(pages, total, pictures, printed=True, problems=problems)
 
@@ -59,6 +63,13 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
         # this one is certain to leave its own, and then the file is asked again.
         raw.FPDF_LoadMemDocument(b"", 0, None)
         return pypdfium2.PdfDocument(path)
+
+
+def _names_lock(path: Path) -> bool:
+    """Whether the file says at its end that it is encrypted; PDFium takes one with a broken lock for an empty one."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TRAILER))
+        return b"/Encrypt" in file.read()
 
 
 def _letters(text: str) -> int:
