@@ -6,6 +6,7 @@ import posixpath
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
+from lzma import LZMAError
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote
@@ -19,7 +20,16 @@ from harvester.reading.web_page import main_text
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _ENTRIES = 20_000
 _BLOCK = 65_536
-_BROKEN = (zipfile.BadZipFile, ZlibError, EOFError, LookupError, NotImplementedError, etree.XMLSyntaxError, OSError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    ZlibError,
+    LZMAError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    etree.XMLSyntaxError,
+    OSError,
+)
 
 
 def find_package(path: Path) -> str | None:

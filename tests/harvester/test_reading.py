@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -402,13 +405,12 @@ def test_plain_text_is_read_in_its_encoding_and_begins_pages_at_form_feeds(
 
 
 BOMBS: dict[str, tuple[Callable[[], bytes], set[str]]] = {
-    "spaces": (lambda: pdf_of_stream(squeezed(b" " * 1_000_000, 900), "/FlateDecode"), {"too-big"}),
+    "spaces": (lambda: pdf_of_stream(squeezed(b" " * 1_000_000, 400), "/FlateDecode"), {"too-big"}),
     "spaces, squeezed twice": (
-        lambda: pdf_of_stream(zlib.compress(squeezed(b" " * 1_000_000, 900)), "[/FlateDecode /FlateDecode]"),
+        lambda: pdf_of_stream(zlib.compress(squeezed(b" " * 1_000_000, 400)), "[/FlateDecode /FlateDecode]"),
         {"too-big"},
     ),
     "words": (lambda: busy_pdf(300), {"too-big"}),
-    "part": (lambda: zipped({"word/document.xml": b" " * 120_000_000}), {"too-big", "damaged"}),
     "entities": (lambda: word(paragraph("&a9;"), LAUGHS), {"empty", "damaged"}),
     "paragraphs in paragraphs": (lambda: word("<w:p>" * 400_000), {"damaged"}),
     "entries": (lambda: zipped({f"{n}": "" for n in range(20_001)} | {"word/document.xml": ""}), {"too-big"}),
@@ -434,6 +436,15 @@ def test_a_bomb_costs_no_more_than_the_limits(tmp_path: Path, bomb: str) -> None
         path.write_text(WORDS)
         assert reader.read(path).text == f"{WORDS}\n"  # the next file is read
     assert time.monotonic() - begin < 20
+
+
+def test_a_package_unpacks_to_no_more_than_a_file_may_have(save: Save) -> None:
+    many = {f"part-{number}": WORDS * 500 for number in range(9)}
+    for content in (word(paragraph(WORDS) * 5_000), book(many)):
+        path = save(content)
+        assert path.stat().st_size < 100_000
+        assert read_file(path, limits=Limits(size=400_000)).state == "too-big"
+        assert read_file(path, limits=Limits(size=1_000_000)).state == "text"
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_read(save: Save) -> None:
@@ -477,6 +488,21 @@ def test_a_child_that_died_between_two_files_costs_none(save: Save) -> None:
         os.kill(reader.pid, signal.SIGKILL)
         os.waitid(os.P_PID, reader.pid, os.WEXITED | os.WNOWAIT)
         assert reader.read(path).state == "text"
+
+
+def test_a_child_does_not_outlive_the_process_that_asks(save: Save) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from harvester.reading import Reader; reader = Reader(); "
+        "reader.read(Path(sys.argv[1])); print(reader.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(save(WORDS))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        ended = os.pidfd_open(child)
+        parent.kill()
+        assert select.select([ended], [], [], 10)[0]
+    os.close(ended)
 
 
 def test_a_child_is_used_for_many_files_and_then_replaced(save: Save) -> None:
