@@ -11,7 +11,6 @@ import re
 import resource
 import signal
 import sys
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from harvester.reading.language import guess_language
@@ -41,7 +40,7 @@ def main() -> None:
         reading = _read(Path(question["path"]), question["media_type"], limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         text = reading.text.encode()
-        header = asdict(replace(reading, text="")) | {"text": len(text)}
+        header = {name: getattr(reading, name) for name in Reading.__slots__} | {"text": len(text)}
         answers.write(json.dumps(header).encode() + b"\n" + text)
         answers.flush()
 
@@ -158,7 +157,7 @@ def _put_together(pages: list[str], most: int) -> tuple[str, list[int]]:
         if length >= most:
             break
         starts.append(length)
-        plain = _CHANGED.sub(lambda found: _LIGATURES[found[0]], page)
+        plain = page if page.isascii() else _CHANGED.sub(lambda found: _LIGATURES[found[0]], page)
         plain = _CONTROL.sub(" ", plain.replace("\r\n", "\n")).strip()
         if plain:
             parts.append(plain[: most - length - 1] + "\n")

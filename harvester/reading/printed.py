@@ -7,10 +7,10 @@ from collections import defaultdict
 
 # How PDFium marks a hyphen that ends a line, together with that end: U+FFFE, in older versions U+0002. Some hyphens it
 # leaves as they are.
-_BREAK = re.compile(r"[\ufffe\x02]\s?|(?<=[a-z])-\n(?=[a-z])")
+_BREAK = re.compile(r"[\ufffe\x02-](?:(?<=[\ufffe\x02])\s?|(?<=[a-z]-)\n(?=[a-z]))")
 _LEFT = re.compile(r"[^\W\d_]+\Z")
 _RIGHT = re.compile(r"[^\W_]{1,40}")
-_HYPHENATED = re.compile(r"\b[^\W_]{1,40}-[^\W_]{1,40}")  # short parts: the time must not grow with the square
+_PUNCTUATION = ".,;:!?()[]'\"“”‘’"
 _NUMBER = re.compile(r"\d+")
 _ROMAN = re.compile(r"(?=[ivxl])(x{0,3}(?:l?x{0,3}))(ix|iv|v?i{0,3})", re.IGNORECASE)
 _EDGE = 2  # lines at the beginning and at the end of a page among which a head or foot is looked for
@@ -23,9 +23,9 @@ def join_words(pages: list[str]) -> list[str]:
     A hyphen stays where it belongs to the word: between equal halves (rata-rata), before a capital or a digit, and
     where the same word has one elsewhere in the file.
     """
-    if not any(map(_BREAK.search, pages)):
+    if not any("\ufffe" in page or "-\n" in page or "\x02" in page for page in pages):
         return pages
-    known = {word.lower() for page in pages if "-" in page for word in _HYPHENATED.findall(page)}
+    known = {word.strip(_PUNCTUATION).lower() for page in pages for word in page.split() if "-" in word}
 
     def join(match: re.Match[str]) -> str:
         left = _LEFT.search(match.string[max(0, match.start() - 40) : match.start()])

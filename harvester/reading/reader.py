@@ -17,7 +17,7 @@ from types import TracebackType
 from harvester.reading.outcome import Limits, Problem, Reading, State, Unreadable
 from harvester.reading.sniffing import HEAD, sniff
 
-_FILES = 500  # that one child reads: what a library forgets to free does not add up
+_FILES = 2_000  # that one child reads: what a library forgets to free does not add up
 _LOOK = 0.02  # seconds between two looks at the child's memory
 _GRACE = 2.0  # seconds until a child that does not end itself in time is ended
 _BLOCK = 1 << 20
@@ -69,10 +69,8 @@ class Reader:
         Args:
             media_type: as the server declared it; the content decides where it can.
         """
-        with path.open("rb") as file:
-            found = sniff(file.read(HEAD))
         if path.stat().st_size > self._limits.size:
-            return Reading(state="too-big", media_type=found)
+            return Reading(state="too-big", media_type=_sniff_file(path))
         child = self._get_child()
         question = {"path": str(path.absolute()), "media_type": media_type}
         try:
@@ -80,7 +78,7 @@ class Reader:
         except Unreadable as why:
             problems: tuple[Problem, ...] = ("crashed",) if why.state == "damaged" else ()
             self.close()
-            return Reading(state=why.state, media_type=found, problems=problems)
+            return Reading(state=why.state, media_type=_sniff_file(path), problems=problems)
         except BaseException:
             self.close()  # half an answer must not become part of the next one
             raise
@@ -140,6 +138,11 @@ class Reader:
         if not block:
             raise Unreadable(_cause_of_death(child.wait()))
         return block
+
+
+def _sniff_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return sniff(file.read(HEAD))
 
 
 def _cause_of_death(code: int) -> State:
