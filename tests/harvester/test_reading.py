@@ -435,7 +435,7 @@ def test_a_bomb_costs_no_more_than_the_limits(tmp_path: Path, bomb: str) -> None
         assert len(reading.text) <= 10_000_000
         path.write_text(WORDS)
         assert reader.read(path).text == f"{WORDS}\n"  # the next file is read
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
 
 
 def test_a_package_unpacks_to_no_more_than_a_file_may_have(save: Save) -> None:
