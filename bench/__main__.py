@@ -20,6 +20,7 @@ _MEASUREMENTS = (
     "manners",
     "oai",
     "parse",
+    "reading",
     "schedule",
     "search",
     "startup",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -98,10 +97,9 @@ def new_job(hosts: Hosts) -> Callable[[HarvestContext], None]:
 
 
 def read_job(context: HarvestContext) -> None:
-    """Kept files that nobody has read yet were read, where there is a reader."""
-    from harvester.fulltext.keep import open_reader, read_waiting
+    """Kept files that nobody has read yet were read."""
+    from harvester.fulltext.keep import read_waiting
+    from harvester.reading import Reader
 
-    reader = open_reader()
-    if reader is not None:
-        with closing(reader):
-            read_waiting(context, reader)
+    with Reader() as reader:
+        read_waiting(context, reader)

@@ -16,9 +16,9 @@ from urllib3.exceptions import HTTPError
 
 from harvester.catalogue.files import File
 from harvester.errors import ArchiveError, ThrottledError
-from harvester.fulltext.sniffing import sniff
 from harvester.fulltext.states import FetchError
 from harvester.guard import PrivateAddressError
+from harvester.reading import asks_for_login, sniff
 from harvester.visit import NotAskedError, RedirectLoopError, Visit
 
 _TRIES = 3
@@ -28,7 +28,6 @@ _SECONDS = 3600.0  # for one answer
 # A body slower than that, bytes a second, is left after this many seconds; what came of it is kept for the next try.
 _SLOWEST, _PATIENCE = 1000, 60.0
 _STATUS = {401: "login", 407: "login", 403: "refused", 404: "not-found", 410: "not-found", 429: "busy", 503: "busy"}
-_LOGIN = re.compile(rb"<input[^>]{0,300}type\s*=\s*[\"']?password", re.IGNORECASE)
 _LOGIN_PATH = re.compile(r"log[_-]?in|sign[_-]?in|masuk|password|shibboleth|/cas/|/saml|ldap|auth", re.IGNORECASE)
 _READABLE = frozenset(
     {
@@ -179,7 +178,7 @@ class Fetcher:
                 reason = "empty"
             elif media_type == "text/html" and not html:
                 path = urlsplit(final).path
-                reason = "login" if _LOGIN.search(head) or _LOGIN_PATH.search(path) else "not-a-file"
+                reason = "login" if asks_for_login(head) or _LOGIN_PATH.search(path) else "not-a-file"
             else:
                 reason = "" if media_type in _READABLE else "wrong-type"
             if reason:

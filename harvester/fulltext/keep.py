@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from hashlib import sha256 as new_sha256
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -39,16 +38,6 @@ class FileReader(Protocol):
 
     def read(self, path: Path, media_type: str = "") -> ReadFile: ...
     def close(self) -> None: ...
-
-
-def open_reader() -> FileReader | None:
-    """What reads kept files here; None where nothing does."""
-    try:
-        reading = import_module("harvester.reading")
-    except ModuleNotFoundError:
-        return None
-    reader: FileReader = reading.Reader()
-    return reader
 
 
 def keep_file(archive: Archive, fetched: Fetched) -> None:

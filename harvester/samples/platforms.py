@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from harvester.datestamps import DAY
+from harvester.samples.attachments import attach
 from harvester.samples.entries import Entry, get_entries
 from harvester.samples.manners import (
     JOURNALS,
@@ -85,7 +86,8 @@ def sample_repositories(base: str) -> tuple[SampleRepository, ...]:
 def _records(
     repository: SampleRepository, write: Callable[[Entry, str], SampleRecord], base: str
 ) -> tuple[SampleRecord, ...]:
-    records = (write(entry, f"{base}/{repository.slug}") for entry in get_entries(repository.slug))
+    site = f"{base}/{repository.slug}"
+    records = (attach(write(entry, site), entry, repository.platform) for entry in get_entries(repository.slug))
     return tuple(record for record in records if repository.deleted_record != "no" or not record.deleted)
 
 

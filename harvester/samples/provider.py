@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from email.message import Message
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -14,8 +16,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from harvester.errors import ConfigError
-from harvester.samples.pages import front_page, landing_page
-from harvester.samples.repository import SampleRecord, SampleRepository
+from harvester.samples.pages import front_page, galley_page, landing_page, linkset, linkset_path, signposts
+from harvester.samples.repository import SampleFile, SampleRecord, SampleRepository
+from harvester.samples.serving import NOTHING, TEXT, Answer, answer_file
 from harvester.samples.verbs import answer
 
 __all__ = ["SampleServer", "answer", "serve"]
@@ -48,7 +51,7 @@ class SampleServer:
         self.latency = latency
         self._lock = threading.Lock()
         self._endpoints: dict[str, SampleRepository] = {}
-        self._pages: dict[str, dict[str, SampleRecord]] = {}
+        self._pages: dict[str, dict[str, _Answers]] = {}
         self._closed = threading.Event()
         for repository in repositories:
             self.replace(repository)
@@ -83,18 +86,19 @@ class SampleServer:
 
     def replace(self, repository: SampleRepository) -> None:
         """From the next request on, this repository is served in the place of the one with its slug, if any."""
-        pages = {record.page: record for record in repository.records if record.page and not record.deleted}
+        pages = dict(_iter_pages(repository))
         with self._lock:
             kept = {path: member for path, member in self._endpoints.items() if member.slug != repository.slug}
             self._endpoints = kept | {repository.path: repository}
             self._pages[repository.slug] = pages
 
-    def respond(self, target: str, form: bytes | None, now: datetime) -> tuple[HTTPStatus, str, bytes]:
-        """Status, content type and body for one request.
+    def respond(self, target: str, form: bytes | None, asked: Message, now: datetime) -> Answer:
+        """The answer to one request.
 
         Args:
             target: the request's path and query.
             form: the body of a POST, None for GET and HEAD.
+            asked: the request's headers.
         """
         with self._lock:
             self.requests += 1
@@ -104,20 +108,48 @@ class SampleServer:
         if repository is not None:
             query = url.query if form is None else form.decode("utf-8", "replace")
             arguments = parse_qsl(query, keep_blank_values=True)
-            return (
-                HTTPStatus.OK,
-                "text/xml; charset=UTF-8",
-                answer(repository, self.base + url.path, arguments, now),
-            )
-        html = "text/html; charset=UTF-8"
+            return Answer(answer(repository, self.base + url.path, arguments, now), "text/xml; charset=UTF-8")
         members = tuple(self._endpoints.values())
         if target == "/":
-            return HTTPStatus.OK, html, front_page(members, self.base)
+            return Answer(front_page(members, self.base))
         for member in members:
-            record = self._pages[member.slug].get(target)
-            if record is not None:
-                return HTTPStatus.OK, html, landing_page(member, record)
-        return HTTPStatus.NOT_FOUND, "text/plain; charset=UTF-8", b"There is nothing here.\n"
+            page = self._pages[member.slug].get(target)
+            if page is not None:
+                return page(self.base, asked)
+        return NOTHING
+
+
+_Answers = Callable[[str, Message], Answer]
+"""What answers at one address, given the server's own and the request's headers."""
+
+
+def _iter_pages(repository: SampleRepository) -> Iterator[tuple[str, _Answers]]:
+    """The landing pages and the files of a repository's live records, and what leads from the ones to the others."""
+    for record in repository.records:
+        if record.page and not record.deleted:
+            yield record.page, partial(_answer_landing, repository, record)
+        if record.files and repository.platform == "dspace":
+            yield linkset_path(record), partial(_answer_linkset, record)
+        for file in record.files:
+            yield file.path, partial(_answer_file, file)
+            if repository.platform == "ojs":
+                yield file.path.replace("/download/", "/view/"), partial(_answer_galley, file)
+
+
+def _answer_landing(repository: SampleRepository, record: SampleRecord, base: str, _: Message) -> Answer:
+    return Answer(landing_page(repository, record, base), headers=signposts(repository, record, base))
+
+
+def _answer_linkset(record: SampleRecord, base: str, _: Message) -> Answer:
+    return Answer(linkset(record, base), "application/linkset+json")
+
+
+def _answer_galley(file: SampleFile, base: str, _: Message) -> Answer:
+    return Answer(galley_page(file, base))
+
+
+def _answer_file(file: SampleFile, _: str, asked: Message) -> Answer:
+    return answer_file(file, asked)
 
 
 class _HttpServer(ThreadingHTTPServer):
@@ -154,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _HttpServer
 
     def do_GET(self) -> None:
-        self._send(*self.server.sample.respond(self.path, None, datetime.now(UTC)))
+        self._send(self.server.sample.respond(self.path, None, self.headers, datetime.now(UTC)))
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -163,18 +195,21 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self.close_connection = True
-            self._send(HTTPStatus.LENGTH_REQUIRED, "text/plain", b"A Content-Length is needed.\n")
+            self._send(Answer(b"A Content-Length is needed.\n", TEXT, HTTPStatus.LENGTH_REQUIRED))
             return
         form = self.rfile.read(int(length))
-        self._send(*self.server.sample.respond(self.path, form, datetime.now(UTC)))
+        self._send(self.server.sample.respond(self.path, form, self.headers, datetime.now(UTC)))
 
-    def _send(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name that http.server gives it
         """Nothing is written to stderr for each request."""

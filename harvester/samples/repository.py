@@ -13,6 +13,29 @@ DcValue = tuple[str, str, str | None]
 Platform = Literal["dspace", "eprints", "ojs", "slims"]
 
 
+Shape = Literal["text", "columns", "scan", "locked", "login", "viewer"]
+"""What a file is: a PDF in one column or two, of pictures, or with a password; or, under the name of a PDF, a web page:
+one that asks for a password, or one around a document that it does not show."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """A file of a record, whose bytes are made when it is asked for.
+
+    Attributes:
+        path: on the server, with its query.
+        label: which part of the work it is, where there are several.
+    """
+
+    path: str
+    title: str
+    language: str
+    topics: tuple[str, ...]
+    label: str
+    shape: Shape
+    updated: str
+
+
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
     """One record, as its repository would send it.
@@ -21,6 +44,7 @@ class SampleRecord:
         datestamp: UTC, written in the granularity of its repository.
         dc: in the order in which they are sent; kept, and not sent, when the record is deleted.
         page: path (and query) of the landing page on the server, or None where there is none.
+        files: in the order in which they are to be read.
     """
 
     identifier: str
@@ -29,6 +53,7 @@ class SampleRecord:
     dc: tuple[DcValue, ...]
     deleted: bool = False
     page: str | None = None
+    files: tuple[SampleFile, ...] = ()
 
     def values(self, element: str) -> tuple[str, ...]:
         """The texts of one Dublin Core element, in order."""
