@@ -77,7 +77,7 @@ _SPELLED = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token of a text; `source` is what the text has from `start` to before `end`."""
+    """One token of a text; `source` is what the text has from `start` to before `end`; lower case in texts of ASCII."""
 
     text: str
     source: str
@@ -219,10 +219,10 @@ def tokenize(text: str) -> list[Token]:
 
 def iter_tokens(text: str) -> Iterator[Token]:
     """The tokens of a text, one after the other, with their places in it."""
-    folds = _folds()
+    folds, plain = _folds(), text.isascii()
     for match in iter_places(text):
         start, end = match.span()
-        source = text[start:end]
+        source = match.group() if plain else text[start:end]
         if folded := folds[source]:
             yield Token(folded, source, start, end)
 

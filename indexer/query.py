@@ -102,7 +102,7 @@ def query_words(node: Node) -> tuple[str, ...]:
     """The words that a match of the query has, each once; a prefix ends in "*". What is excluded is left out."""
     match node:
         case Term() | Phrase():
-            return tuple(dict.fromkeys(token.source.lower() for token in iter_tokens(node.text)))
+            return tuple(dict.fromkeys(token.source for token in iter_tokens(node.text)))
         case Prefix():
             return tuple(f"{word}*" for word in words(node.text))
         case Typed():

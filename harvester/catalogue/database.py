@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Any, BinaryIO, TypeAlias
 
 from sqlalchemy import (
@@ -46,6 +46,7 @@ from harvester.errors import CatalogueError, CatalogueUnavailableError, ConfigEr
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA_VERSION = "0004"  # the newest of the migrations
+_WAL_SECONDS = 30.0
 PATIENCE = 600.0  # seconds for one statement; a large member's reconciliation has some that take minutes
 
 
@@ -355,8 +356,8 @@ def _find_version(catalogue: Catalogue) -> str | None:
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not guessed by the driver
+    _use_wal(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",  # a commit is on the disk before it is acknowledged
         "foreign_keys=ON",
         "cache_size=-32768",
@@ -364,6 +365,19 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _use_wal(connection: Any) -> None:
+    deadline = monotonic() + _WAL_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:  # several who find a new file: SQLite does not let them wait
+            if "locked" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

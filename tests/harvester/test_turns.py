@@ -365,7 +365,8 @@ def test_while_the_archive_is_away_nobody_is_asked_and_then_all_goes_on(network:
         working.join(10)
     assert not working.is_alive()
     assert len(list(iter_records(network.catalogue))) == 5 * 12
-    assert [run.outcome for run in network.runs("a")] == ["incomplete", "complete"]
+    *before_that, last = [run.outcome for run in network.runs("a")]
+    assert (set(before_that), last) == ({"incomplete"}, "complete")
 
 
 def test_what_the_archive_refuses_while_it_is_there_is_tried_again_after_a_pause(
