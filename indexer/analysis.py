@@ -248,18 +248,27 @@ def exact_stream(text: str) -> str:
 def streams(text: str, language: str | None) -> tuple[str, str]:
     """The exact tokens of a text, and their tagged stems; spaces between them. No stems without a stemmer."""
     tag = _TAGS.get(language or "")
+    found, folded = _find_words(text, tag)
+    exact = " ".join(found if folded else filter(None, map(_folds().__getitem__, found)))
+    return exact, " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
+
+
+def list_words(text: str, language: str | None) -> list[str]:
+    """The words of a text in order, as `forms` takes them; a tenth of the time that their places take."""
+    return _find_words(text, _TAGS.get(language or ""))[0]
+
+
+def _find_words(text: str, tag: str | None) -> tuple[list[str], bool]:
+    """The words of a text, and whether they are folded already."""
     easy = tag in _WITHOUT_ACCENTS or (text.isascii() and not _APOSTROPHE.search(text))
     parted = _parted(text) if easy else None
     if parted is None:
         pattern, source = _prepared(text)
-        found = pattern.findall(source)
-        exact = " ".join(filter(None, map(_folds().__getitem__, found)))
-    else:
-        found = parted.split()
-        if found and len(max(found, key=len)) > _LONGEST_TOKEN:
-            found = [word[:_LONGEST_TOKEN] for word in found]
-        exact = " ".join(found)
-    return exact, " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
+        return pattern.findall(source), False
+    found = parted.split()
+    if found and len(max(found, key=len)) > _LONGEST_TOKEN:
+        found = [word[:_LONGEST_TOKEN] for word in found]
+    return found, True
 
 
 def forms(language: str | None) -> tuple[Mapping[str, str], Mapping[str, str] | None]:

@@ -18,14 +18,17 @@ from time import monotonic, sleep
 import structlog
 from sqlalchemy import Connection
 
+from harvester.archive import Archive
 from harvester.catalogue import works as sql
 from harvester.catalogue.database import Catalogue
+from harvester.catalogue.files import Copy, list_copies
 from harvester.catalogue.records import CataloguedRecord, get_works, public_ids
-from harvester.errors import EngineBusyError, EngineError
+from harvester.errors import ArchiveError, EngineBusyError, EngineError
 from indexer.document import Document
 from indexer.engine import Engine
-from indexer.engine.schema import Entry, document_in, order_key
+from indexer.engine.schema import MOST_CHARACTERS, Entry, document_in, make_entry, order_key
 from indexer.reading import Reader, Reading, open_reader
+from indexer.texts import Copies, choose_text, is_cut, iter_texts
 from indexer.unite import unite
 from indexer.works import assign
 
@@ -46,11 +49,22 @@ _Position = tuple[int, int]  # datestamp, record number
 @dataclass(slots=True)
 class BuildCounts:
     """What a build did: records assigned to works, documents written, and documents that must not be there: of works
-    that are no more, whether or not the index knew them."""
+    that are no more, whether or not the index knew them. Of the documents `texts` have a full text, `cut` not all of
+    theirs."""
 
     records: int = 0
     documents: int = 0
     deletions: int = 0
+    texts: int = 0
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """A document and the files of its full text, which is only in memory while it is written."""
+
+    document: Document
+    copies: tuple[Copy, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +76,18 @@ class _Batch:
     readings: Iterator[Reading]
 
 
-def advance(catalogue: Catalogue, engine: Engine, *, progress: Progress | None = None) -> BuildCounts:
+def advance(
+    catalogue: Catalogue, engine: Engine, archive: Archive | None = None, *, progress: Progress | None = None
+) -> BuildCounts:
     """The index shows every change that was committed to the catalogue before this call.
 
-    `progress` hears of works written and of those that are known to be left, those written included.
+    `progress` hears of works written and of those that are known to be left, those written included. Without an archive
+    no full text can be found: it is for catalogues that have none.
 
     Raises:
         EngineError: the index cannot be written; what the works stage did stays.
         CatalogueError: the catalogue does not answer.
+        ArchiveError: the archive does not answer, and there are full texts; what was done before stays.
     """
     this_year = datetime.fromtimestamp(catalogue.now(), UTC).year
     with catalogue.write() as connection:
@@ -78,7 +96,7 @@ def advance(catalogue: Catalogue, engine: Engine, *, progress: Progress | None =
         waiting = sql.count_changes(connection, sql.get_cursor(connection, CURSOR), until)
         expected = waiting + sql.count_work_changes(connection, engine.watermark())
     with open_reader(catalogue, this_year, expected) as reader:
-        return _Build(catalogue, engine, reader, until, waiting, progress).run()
+        return _Build(catalogue, engine, archive, reader, until, waiting, progress).run()
 
 
 def forget_works(catalogue: Catalogue) -> None:
@@ -90,6 +108,7 @@ def forget_works(catalogue: Catalogue) -> None:
 def rebuild(
     catalogue: Catalogue,
     engine: Engine,
+    archive: Archive | None = None,
     *,
     anew: bool = False,
     force: bool = False,
@@ -105,18 +124,23 @@ def rebuild(
             stays beside the present one. Or what `advance` raises.
     """
     with closing(engine.beside(anew=anew)) as beside:
-        counts = advance(catalogue, beside, progress=progress)
-        advance(catalogue, beside)
+        counts = advance(catalogue, beside, archive, progress=progress)
+        advance(catalogue, beside, archive)
         if reason := _find_difference(catalogue, engine, beside):
             if not force:
                 raise EngineError(
                     f"the new index was not swapped in: {reason}; `lumbung reindex --force` swaps it in all the same, "
                     "`--anew` builds it again"
                 )
-            structlog.get_logger("index").warning("the new index is swapped in all the same", reason=reason)
+            _log().warning("the new index is swapped in all the same", reason=reason)
         _swap(engine, beside)
-    advance(catalogue, engine)
+    advance(catalogue, engine, archive)
     return counts
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    log: structlog.stdlib.BoundLogger = structlog.get_logger("index")
+    return log
 
 
 def _find_difference(catalogue: Catalogue, engine: Engine, beside: Engine) -> str | None:
@@ -167,6 +191,7 @@ class _Build:
         self,
         catalogue: Catalogue,
         engine: Engine,
+        archive: Archive | None,
         reader: Reader,
         until: int,
         waiting: int,
@@ -174,6 +199,7 @@ class _Build:
     ) -> None:
         self.catalogue = catalogue
         self.engine = engine
+        self.archive = archive
         self.reader = reader
         self.until = until
         self.waiting = waiting  # records that are still to be assigned
@@ -223,13 +249,34 @@ class _Build:
         known = self.readings.get(record.number)
         return known is not None and known.datestamp >= record.datestamp
 
-    def _document_of(self, records: Iterable[CataloguedRecord], public_id: str) -> Document | Entry | None:
+    def _document_of(
+        self, records: Iterable[CataloguedRecord], public_id: str, copies: Copies
+    ) -> Document | Entry | _Readable | None:
         """What the records of a work make; None where all have been deleted since, as the next build will find."""
         read = (self.readings.get(record.number) for record in records)
-        entries = [reading.entry for reading in read if reading and reading.entry]
-        if len(entries) == 1 and entries[0].id == order_key(public_id):
-            return entries[0]
-        return unite([document_in(entry) for entry in entries], public_id=public_id) if entries else None
+        made = [(reading, reading.entry) for reading in read if reading and reading.entry]
+        files = [found for reading, _ in made if (found := copies.open_for(reading))]
+        if len(made) == 1 and not files and made[0][1].id == order_key(public_id):
+            return made[0][1]
+        documents = [copies.mark(document_in(entry), reading) for reading, entry in made]
+        if not documents:
+            return None
+        document = unite(documents, public_id=public_id)
+        return _Readable(document, choose_text(files)) if files else document
+
+    def _with_texts(self, found: Iterable[Document | Entry | _Readable]) -> Iterator[Document | Entry]:
+        """Those that are readable with their texts, one after the other."""
+        for each in found:
+            if not isinstance(each, _Readable):
+                yield each
+                continue
+            if self.archive is None:
+                raise ArchiveError("there are full texts, and no archive was given to read them from")
+            if is_cut(each.copies):
+                self.counts.cut += 1
+                _log().info("not all of a full text is indexed", work=each.document.id, characters=MOST_CHARACTERS)
+            self.counts.texts += bool(each.copies)
+            yield make_entry(each.document, iter_texts(self.archive, each.copies))
 
     def _read_ahead(self) -> None:
         with self.catalogue.read() as connection:
@@ -255,15 +302,16 @@ class _Build:
                 live = list(get_works(connection, numbers, payloads=False))
                 ids = {each.work: each.id for each in live if each.work == each.number}
                 ids |= public_ids(connection, [number for number in numbers if number not in ids])
+                copies = Copies(list_copies(connection, [each.number for each in live]), self.catalogue.now())
             self._keep(self.reader([each.number for each in live if not self._is_read(each)]))
             grouped = groupby(live, key=lambda record: record.work)
-            found = [self._document_of(records, ids[work]) for work, records in grouped]
+            found = [self._document_of(records, ids[work], copies) for work, records in grouped]
             documents = [document for document in found if document]
             left = sorted(set(numbers).difference(record.work for record in live))
             gone = [ids[work] for work in left if work in ids]  # one of no record, as damage leaves, has no id
             self._await_written()
             self.last = changes[-1][0]
-            self.written = beside.submit(self.engine.write, documents, gone, self.last)
+            self.written = beside.submit(self.engine.write, self._with_texts(documents), gone, self.last)
             self.counts.documents += len(documents)
             self.counts.deletions += len(gone)
 

@@ -41,6 +41,7 @@ def reindex(*, works: bool, force: bool, anew: bool) -> None:
 
 def reindex_now(*, works: bool = False, force: bool = False, anew: bool = False) -> None:
     """A new index stands in the place of the present one, of whatever schema or state that is."""
+    from harvester.archive import open_archive
     from harvester.catalogue.database import open_catalogue
     from harvester.settings import load_settings
     from indexer.build import forget_works, rebuild
@@ -51,7 +52,8 @@ def reindex_now(*, works: bool = False, force: bool = False, anew: bool = False)
         if works:
             forget_works(catalogue)
         with shown_progress("building") as progress:
-            counts = rebuild(catalogue, engine, anew=anew, force=force, progress=progress)
+            archive = open_archive(settings.archive_url, settings.s3_endpoint)
+            counts = rebuild(catalogue, engine, archive, anew=anew, force=force, progress=progress)
         _report(counts, engine.count())
 
 
@@ -186,7 +188,7 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
     ):
 
         def build_anew() -> None:
-            rebuild(catalogue, engine)
+            rebuild(catalogue, engine, archive)
 
         comparison = TierCheck(catalogue, archive, engine, rebuild=build_anew if repair else None, progress=progress)
         for difference in comparison.iter_differences():
@@ -201,6 +203,7 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
 
 def index_now() -> None:
     """The index and the feed show the catalogue as it is; a line on stdout says what was done."""
+    from harvester.archive import open_archive
     from harvester.catalogue.database import open_catalogue
     from harvester.settings import load_settings
     from indexer.build import advance
@@ -211,7 +214,8 @@ def index_now() -> None:
     with closing(open_catalogue(settings.catalogue_url)) as catalogue, closing(open_engine(settings)) as engine:
         prepare.advance(catalogue, settings.repository_domain)
         with shown_progress("indexing") as progress:
-            counts = advance(catalogue, engine, progress=progress)
+            archive = open_archive(settings.archive_url, settings.s3_endpoint)
+            counts = advance(catalogue, engine, archive, progress=progress)
         _report(counts, engine.count() if counts.documents or engine.watermark() else 0)
 
 
@@ -249,7 +253,8 @@ def shown_progress(what: str) -> Iterator[Progress]:
 
 
 def _report(counts: BuildCounts, total: int) -> None:
+    texts = f" ({counts.texts} with full text, {counts.cut} of it not whole)" if counts.texts else ""
     click.echo(
-        f"{counts.records} records read, {counts.documents} works written, {counts.deletions} are no more; "
+        f"{counts.records} records read, {counts.documents} works written{texts}, {counts.deletions} are no more; "
         f"the index holds {total} works."
     )

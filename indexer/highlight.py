@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from indexer.analysis import fold, forms, iter_places, query_stems
+from indexer.analysis import fold, forms, iter_places, list_words, query_stems
 from indexer.document import Document, Text
 from indexer.engine import Fragment, Hit
-from indexer.query import Node, query_words
+from indexer.query import Node, query_phrases, query_words
 
 _ELLIPSIS = "…"
 
@@ -20,6 +22,20 @@ class _Match:
     start: int
     end: int
     word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What of a query a text has: which of its words and phrases, and how many words of the text match."""
+
+    words: frozenset[str] = frozenset()
+    phrases: frozenset[tuple[str, ...]] = frozenset()
+    count: int = 0
+
+    @property
+    def worth(self) -> tuple[int, int, int]:
+        """The more, the better: phrases count most."""
+        return len(self.phrases), len(self.words), self.count
 
 
 class Matcher:
@@ -35,7 +51,39 @@ class Matcher:
         whole = {word: fold(word) for word in words if not word.endswith("*")}
         self._exact = frozenset(whole.values())
         self._stems = {tagged: exact for word, exact in whole.items() for tagged in query_stems(word)}
+        self._phrases = query_phrases(query)
         self._known: dict[str | None, dict[str, str | None]] = {}
+
+    def find(self, text: str, language: str | None) -> Finding:
+        """What of the query stands in the text, wherever."""
+        if not (self._exact or self._prefixes):
+            return Finding()
+        known = self._known.setdefault(language, {})
+        exact, stems = forms(language)
+        parts = list_words(text, language)
+        distinct = set(parts)
+        for source in distinct.difference(known):
+            known[source] = self._find_word(exact[source], stems[source] if stems is not None else "")
+        wanted = {source for source in distinct if known[source] is not None}
+        if not wanted:
+            return Finding()
+        words = frozenset(word for source in wanted if (word := known[source]) is not None)
+        phrases: frozenset[tuple[str, ...]] = frozenset()
+        if self._phrases:
+            stream = f" {' '.join(map(exact.__getitem__, parts))} "
+            phrases = frozenset(phrase for phrase in self._phrases if f" {' '.join(phrase)} " in stream)
+        return Finding(words, phrases, sum(map(wanted.__contains__, parts)))
+
+    def find_phrase(self, text: str, found: Sequence[_Match]) -> tuple[int, int] | None:
+        """From and to of the first place where words that were found make a phrase of the query."""
+        for phrase in self._phrases:
+            for at in range(len(found) - len(phrase) + 1):
+                run = found[at : at + len(phrase)]
+                if all(fold(text[m.start : m.end]) == word for m, word in zip(run, phrase, strict=True)) and not any(
+                    any(map(str.isalnum, text[one.end : other.start])) for one, other in pairwise(run)
+                ):
+                    return run[0].start, run[-1].end
+        return None
 
     def matches(self, text: str, language: str | None) -> list[_Match]:
         """Every matching place of the text, in order."""
@@ -79,7 +127,7 @@ def snippet(text: str, matcher: Matcher, language: str | None, length: int = 240
     if len(text) <= length:
         return highlight(text, matcher, language)
     found = matcher.matches(text, language)
-    first, last = _best_window(found, length)
+    first, last = matcher.find_phrase(text, found) or _best_window(found, length)
     spare = max(0, length - (last - first))
     start = 0 if first <= spare // 2 else _word_start(text, first - spare // 2, first)
     end = _word_end(text, min(len(text), start + length), last)

@@ -24,7 +24,7 @@ _FIELDS: dict[str, Field] = {
     "title": "title", "judul": "title", "author": "author", "penulis": "author", "pengarang": "author",
     "creator": "author", "subject": "subject", "subjek": "subject", "topik": "subject", "abstract": "abstract",
     "abstrak": "abstract", "publisher": "publisher", "penerbit": "publisher", "journal": "source",
-    "jurnal": "source", "source": "source",
+    "jurnal": "source", "source": "source", "text": "text", "teks": "text",
 }  # fmt: skip
 _KEYS: dict[str, KeyField] = {
     "type": "type", "jenis": "type", "language": "language", "bahasa": "language", "member": "member",
@@ -38,6 +38,7 @@ _ITEMS = (
     r"(?P<doi>(?:https?://(?:dx\.)?doi\.org/|(?<!\w)doi:\s*)?(?<![\w.])10\.\d{4,9}/[^\s\"]+)",
     r"(?P<isbn>(?:isbn(?:-1[03])?:?\s*)?(?<!\w)(?:97[89](?:[ -]?\d){10}|\d(?:[ -]?\d){8}[ -]?[\dx])(?![\w-]))",
     r"(?P<issn>(?:issn:?\s*)?(?<![\w-])\d{4}-\d{3}[\dx](?![\w-]))",
+    r"(?P<readable>(?:fulltext|teks-lengkap):\s*(?:(?P<has>yes|ya|1)|no|tidak|0)(?![\w-]))",
     r"(?P<year>(?:year|tahun):\s*(?P<from>\d{4})?\s*(?P<to>(?:-|–|\.\.)\s*(?:\d{4})?)?(?![\w-]))",
     rf"(?P<key>{'|'.join(_KEYS)}):(?:\"(?P<quoted>[^\"]*)\"?|(?P<value>[^\s\"()]+))",
     # A space after the label: only at the beginning, for titles have colons too.
@@ -201,6 +202,11 @@ def _read_year(parser: _Parser, match: re.Match[str], field: Field) -> Node | No
     return Range(upper, lower) if lower and upper and lower > upper else Range(lower, upper)
 
 
+def _read_readable(parser: _Parser, match: re.Match[str], field: Field) -> Node | None:  # noqa: ARG001 - one shape for all
+    readable = In("fulltext", ("yes",))
+    return (readable if match["has"] else Not(readable)) if parser.spend(match.group()) else None
+
+
 def _identifier(parser: _Parser, key: KeyField, value: str, typed: str) -> Node | None:
     found = parser.spend(typed)
     return Or((In(key, (value,)), Phrase(" ".join(found)))) if found else None
@@ -233,6 +239,7 @@ _READERS: dict[str, Callable[[_Parser, re.Match[str], Field], Node | None]] = {
     "doi": _read_doi,
     "isbn": _read_isbn,
     "issn": _read_issn,
+    "readable": _read_readable,
     "year": _read_year,
     "quoted": _read_key,
     "value": _read_key,

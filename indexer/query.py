@@ -8,9 +8,10 @@ from typing import Literal, TypeAlias
 from indexer.analysis import iter_tokens, words
 
 # The fields a reader can name in a query; each engine knows how it stores them.
-Field: TypeAlias = Literal["any", "title", "author", "subject", "abstract", "publisher", "source"]
+# `any` is all of them, `described` all but the full text.
+Field: TypeAlias = Literal["any", "described", "title", "author", "subject", "abstract", "publisher", "source", "text"]
 KeyField: TypeAlias = Literal[
-    "doi", "isbn", "issn", "member", "type", "language", "subject", "author", "access", "level"
+    "doi", "isbn", "issn", "member", "type", "language", "subject", "author", "access", "level", "fulltext"
 ]
 Facet: TypeAlias = Literal["member", "year", "type", "language", "subject", "author"]
 Sort: TypeAlias = Literal["relevance", "newest", "oldest", "title", "added"]
@@ -109,6 +110,21 @@ def query_words(node: Node) -> tuple[str, ...]:
             return query_words(node.node)
         case And() | Or():
             return tuple(dict.fromkeys(word for part in node.nodes for word in query_words(part)))
+        case _:
+            return ()
+
+
+def query_phrases(node: Node) -> tuple[tuple[str, ...], ...]:
+    """The exact tokens of what stands side by side in a match of the query: its phrases, and words such as "e-learning"
+    that are several."""
+    match node:
+        case Term() | Phrase():
+            found = tuple(words(node.text))
+            return (found,) if len(found) > 1 else ()
+        case Typed():
+            return query_phrases(node.node)
+        case And() | Or():
+            return tuple(dict.fromkeys(phrase for part in node.nodes for phrase in query_phrases(part)))
         case _:
             return ()
 

@@ -26,14 +26,16 @@ _CHUNK = 250
 
 
 class Reading(NamedTuple):
-    """What the index needs of a record as it stood at `datestamp`: its match keys, and its entry, were it alone in its
-    work. A deleted record has neither.
+    """What the index needs of a record as it stood at `datestamp`: its match keys, its entry, were it alone in its work
+    and without a text, and what it says of who may read it. A deleted record has none of it.
     """
 
     record: int
     datestamp: int
     keys: tuple[str, ...]
     entry: Entry | None
+    access: str | None = None
+    embargo_until: str | None = None
 
 
 # Reads records by their numbers. The readings come in the order of the numbers within each 250 that are asked for;
@@ -97,4 +99,6 @@ def _reading(record: CataloguedRecord, this_year: int) -> Reading:
         return Reading(record.number, record.datestamp, (), None)
     description = describe(record, this_year=this_year)
     entry = make_entry(document_of_record(record, description))
-    return Reading(record.number, record.datestamp, match_keys(description), entry)
+    rights = description.rights
+    keys = match_keys(description)
+    return Reading(record.number, record.datestamp, keys, entry, rights.access, rights.embargo_until)

@@ -93,7 +93,7 @@ def _index(context: HarvestContext) -> None:
     from indexer.engine.opening import open_engine
 
     with closing(open_engine(context.settings)) as engine:
-        advance(context.catalogue, engine)
+        advance(context.catalogue, engine, context.archive)
 
 
 def _mail(context: HarvestContext) -> None:

@@ -163,7 +163,8 @@ def list_files(connection: Connection, numbers: Collection[int]) -> dict[int, tu
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A kept file that may be shown now, and what is known of its text; `page_starts` in characters."""
+    """A kept file that may be shown now, and what is known of its text; `page_starts` in characters, of which there
+    are `characters`."""
 
     record_id: int
     position: int
@@ -176,6 +177,7 @@ class Copy:
     text: str
     language: str | None
     page_starts: tuple[int, ...]
+    characters: int
 
 
 def list_copies(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[Copy, ...]]:
@@ -189,6 +191,7 @@ def list_copies(connection: Connection, numbers: Collection[int]) -> dict[int, t
     )
     of_file = ("record_id", "position", "role", "url", "sha256", "media_type", "size", "fetched_at")
     columns = [*(files.c[name] for name in of_file), texts.c.state, texts.c.language, texts.c.page_starts]
+    columns.append(texts.c.characters)
     query = (
         select(*columns)
         .join(fulltexts, fulltexts.c.record_id == files.c.record_id)
@@ -202,7 +205,9 @@ def list_copies(connection: Connection, numbers: Collection[int]) -> dict[int, t
     found: dict[int, list[Copy]] = {}
     for row in connection.execute(query, pack_values(connection, list(numbers))):
         copy = Copy(*row)
-        found.setdefault(copy.record_id, []).append(replace(copy, page_starts=tuple(copy.page_starts or ())))
+        found.setdefault(copy.record_id, []).append(
+            replace(copy, page_starts=tuple(copy.page_starts or ()), characters=copy.characters or 0)
+        )
     return {number: tuple(some) for number, some in found.items()}
 
 
@@ -219,13 +224,18 @@ def put_file(connection: Connection, file: File) -> None:
 
 def arrange_files(connection: Connection, record: int, urls: Sequence[str]) -> None:
     """The record's files are those at these addresses, in this order; others that came to nothing are forgotten, and
-    others that are kept are `gone`, behind them."""
+    others that are kept are `gone`, behind them. Where that changes what is read, its work is shown anew: only for
+    transactions that are alone."""
     of_record = files.c.record_id == record
+    kept = select(files.c.sha256).where(of_record, files.c.state == "kept").order_by(files.c.position)
+    before = list(connection.execute(kept).scalars())
     for position, url in enumerate(urls):
         connection.execute(update(files).where(of_record, files.c.url == url).values(position=position))
     others = and_(of_record, files.c.url.not_in(urls))
     connection.execute(delete(files).where(others, files.c.sha256.is_(None)))
     connection.execute(update(files).where(others).values(state="gone", position=files.c.position + len(urls)))
+    if before != list(connection.execute(kept).scalars()):
+        touch_records(connection, [record])
 
 
 def get_rungs(connection: Connection, member: Member) -> dict[str, Rung]:
@@ -282,8 +292,8 @@ def mark_verified(connection: Connection, sha256: str, now: int) -> None:
 
 
 def mark_damaged(connection: Connection, sha256: str, now: int) -> tuple[int, ...]:
-    """The archive does not hold the file whole any more: its records are due, and ask for it unconditionally; who they
-    are."""
+    """The archive does not hold the file whole any more: its records are due, ask for it unconditionally, and are shown
+    without it; who they are. Only for transactions that are alone."""
     mine = files.c.sha256 == sha256
     numbers = tuple(connection.execute(select(files.c.record_id).where(mine).distinct()).scalars())
     lost = {"state": "failed", "reason": "damaged", "sha256": None, "etag": None, "last_modified": None}
@@ -291,6 +301,7 @@ def mark_damaged(connection: Connection, sha256: str, now: int) -> tuple[int, ..
     connection.execute(delete(texts).where(texts.c.sha256 == sha256))
     due = update(fulltexts).where(is_among(fulltexts.c.record_id), fulltexts.c.state != "withheld")
     connection.execute(due.values(next_check=now, clue=None), pack_values(connection, list(numbers)))
+    touch_records(connection, numbers)
     return numbers
 
 

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from harvester.catalogue.care import USUAL, Care
-from harvester.catalogue.tables import listed, lists, members, vanished
+from harvester.catalogue.tables import fulltexts, listed, lists, members, records, vanished
+from harvester.catalogue.works import touch_works
 from harvester.errors import ConfigError
 from harvester.schedule import spread_of
 
@@ -112,7 +113,8 @@ def import_members(connection: Connection, found: Sequence[Member], now: int) ->
     """All of these are registered as they are given; how many were added, and how many were there before.
 
     Who is new or comes back is due when its window opens next; who has another schedule than before, no later
-    than it was.
+    than it was. Of whom files may be shown from now on, or no more, the works are shown anew: only for transactions
+    that are alone.
     """
     query = select(members)
     if len(found) < _FEW:
@@ -129,8 +131,18 @@ def import_members(connection: Connection, found: Sequence[Member], now: int) ->
         changed: dict[str, Any] = {name: bindparam(name) for name in known[0] if name != "slug"}
         statement = update(members).where(members.c.slug == bindparam("this_slug")).values(**changed)
         connection.execute(statement, [{"this_slug": values["slug"], **values} for values in known])
+        turned = [row.id for member in found if (row := present.get(member.slug)) and row.fulltext != member.fulltext]
+        _show_anew(connection, turned)
     here = sum(row.removed_at is None for row in map(present.get, {member.slug for member in found}) if row)
     return len(found) - here, here
+
+
+def _show_anew(connection: Connection, numbers: Sequence[int]) -> None:
+    """The works of these members that have files are shown anew, with them or without."""
+    held = select(records.c.work_id).join(fulltexts, fulltexts.c.record_id == records.c.id).distinct()
+    for number in numbers:
+        of_member = held.where(fulltexts.c.member_id == number, fulltexts.c.state == "held")
+        touch_works(connection, connection.execute(of_member).scalars().all())
 
 
 _FEW = 500

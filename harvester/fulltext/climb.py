@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from harvester.archive import Archive
 from harvester.catalogue import Catalogue
-from harvester.catalogue.files import File, Rung, put_file
+from harvester.catalogue.files import File, Rung, put_file, touch_records
 from harvester.catalogue.members import Member
 from harvester.catalogue.takedowns import is_file_down
 from harvester.fulltext.candidates import Candidate
@@ -140,8 +140,12 @@ class Climb:
             file = replace(before, position=position)
         else:
             file = self._fetch(candidate, before, fresh)
-        with self._tools.catalogue.write(beside=True) as connection:
+        changed = file.state == "kept" and file.sha256 != (before and before.sha256)
+        shown = changed and bool(self._known)  # at the first attempt, what it comes to shows the work anew
+        with self._tools.catalogue.write(beside=not shown) as connection:
             put_file(connection, file)
+            if shown:
+                touch_records(connection, [self._record])
         for url in (candidate.url, candidate.instead):
             if file.state == "kept":
                 drop_part(self._tools.folder, url)

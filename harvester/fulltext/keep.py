@@ -75,15 +75,19 @@ def text_key(sha256: str) -> str:
     return f"texts/{sha256}.zst"
 
 
-def get_text(archive: Archive, sha256: str) -> str:
-    """The text of a kept file that has one.
+def get_text(archive: Archive, sha256: str, most: int | None = None) -> str:
+    """The text of a kept file that has one; no more than so many bytes of its beginning, where that is said.
 
     Raises:
         ObjectNotFoundError: it has none.
         ArchiveError: it is damaged, or the archive cannot be reached.
     """
     try:
-        return zstandard.ZstdDecompressor().decompress(archive.get(text_key(sha256))).decode("utf-8", "surrogatepass")
+        packed = archive.get(text_key(sha256))
+        if most is None:
+            return zstandard.ZstdDecompressor().decompress(packed).decode("utf-8", "surrogatepass")
+        with zstandard.ZstdDecompressor().stream_reader(packed) as beginning:
+            return beginning.read(most).decode("utf-8", "ignore")
     except zstandard.ZstdError as error:
         raise ArchiveError(f"the archived text of {sha256} is damaged: {error}") from error
 

@@ -180,7 +180,9 @@ class Compiler(Generic[Q]):
             return self._dialect.nothing()
         if len(parts) == 1:
             return parts[0]
-        return self._dialect.combined(must=parts, should=[self._phrase(tokens, field)])
+        # In a full text, looking for what stands side by side costs more than all else, and says little.
+        near: Field = "described" if field == "any" else field
+        return self._dialect.combined(must=parts, should=[self._phrase(tokens, near)])
 
     def _word(self, token: Token, field: Field) -> Q:
         exact, stemmed = SEARCHED[field]

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from zlib import crc32
@@ -40,6 +40,7 @@ from indexer.query import And, Node, Or, SearchRequest, Sort, Term, Typed, query
 
 _WINDOW = 10_000  # no server gives more hits at once
 _IDS_AT_ONCE = 5000
+_PART = 32_000_000  # characters of documents that are in memory at once
 _LONGEST_KEY = 512  # bytes that a server takes as an id
 _TAGS_SECONDS = 30.0  # after which languages that another process has brought in are known here
 _NOTHING = [(f'"{name}":', f',"{name}":"-"') for name in (*EXACT_WEIGHTS, *STEM_WEIGHTS)]  # "-" is no token
@@ -68,22 +69,24 @@ class ElasticEngine:
 
         Of two processes that write the same work, the one with the higher watermark wins, whichever is later.
         """
-        ready = [each if isinstance(each, Entry) else make_entry(each) for each in documents]
-        entries = {entry.id: entry.body for entry in ready}
-        gone = {order_key(each) for each in deletions if each} - entries.keys()
-        operations = [Operation(_key(key), _filled(body)) for key, body in entries.items()]
-        operations += [Operation(_key(key), None) for key in sorted(gone)]
-        tags = _STEMMED.intersection(tag for body in entries.values() for tag in _STEMS.findall(body))
+        gone = {order_key(each) for each in deletions if each}
         with self._writing, self._server.asked(self._indices.absent):
             build = self._to_write()
-            if tags - build.tags:
-                build = replace(build, tags=build.tags | tags)
-                self._indices.note(build)
-            send(self._server.patient, build.index, operations, watermark, self._server.patience)
+            for entries in _in_parts(each if isinstance(each, Entry) else make_entry(each) for each in documents):
+                gone -= entries.keys()
+                tags = _STEMMED.intersection(tag for body in entries.values() for tag in _STEMS.findall(body))
+                if tags - build.tags:
+                    build = replace(build, tags=build.tags | tags)
+                    self._indices.note(build)
+                self._send(build, [Operation(_key(key), _filled(body)) for key, body in entries.items()], watermark)
+            self._send(build, [Operation(_key(key), None) for key in sorted(gone)], watermark)
             self._server.patient.indices.refresh(index=build.index)
             self._indices.note(replace(build, watermark=watermark))
             self._seen = build.index, watermark
             self._tags = time.monotonic(), build.tags
+
+    def _send(self, build: Build, operations: Sequence[Operation], watermark: int) -> None:
+        send(self._server.patient, build.index, operations, watermark, self._server.patience)
 
     def watermark(self) -> int:
         """The watermark of the index; 0 where there is none."""
@@ -163,7 +166,7 @@ class ElasticEngine:
         document = self.get(document_id)
         if document is None:
             return ()
-        alike: Node = Or(tuple(Term(word) for word in telling_words(self._words(), document)))
+        alike: Node = Or(tuple(Term(word, "described") for word in telling_words(self._words(), document)))
         itself = {"term": {"id": order_key(document_id)}}
         query = ElasticDialect(()).combined(must=[Compiler(self._dialect()).compile(alike)], must_not=[itself])
         answer = self._reader.search({"query": query, "size": max(1, min(limit, _WINDOW)), **WITH_DOCUMENTS})
@@ -234,6 +237,20 @@ class ElasticEngine:
 
     def _words(self) -> ElasticWords:
         return ElasticWords(self._reader, self._dialect(), self._values)
+
+
+def _in_parts(entries: Iterable[Entry]) -> Iterator[dict[str, str]]:
+    """The bodies by their ids, so many characters of them at a time; of one id the last one."""
+    part: dict[str, str] = {}
+    size = 0
+    for entry in entries:
+        part[entry.id] = entry.body
+        size += len(entry.body)
+        if size > _PART:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part
 
 
 def _filled(body: str) -> str:

@@ -9,7 +9,7 @@ from indexer.engine.compile import Compiler
 from indexer.engine.elastic_query import ElasticDialect, Query
 from indexer.engine.elastic_reading import WITH_DOCUMENTS, Reader, documents_in
 from indexer.engine.facets import Answers
-from indexer.engine.schema import EXACT_WEIGHTS, SHARED_KEYS, TITLE_ORDER, numbered, order_key
+from indexer.engine.schema import SEARCHED, SHARED_KEYS, TITLE_ORDER, numbered, order_key
 from indexer.query import Facet, KeyField, Node, SearchRequest, Term
 
 _MORE_LEADERS = 65_000  # of each shard
@@ -74,7 +74,7 @@ class ElasticWords:
         }
         asked = {
             name: {"text": word, "term": {"field": name, "analyzer": "whitespace", **settings}}
-            for name in EXACT_WEIGHTS
+            for name in SEARCHED["described"][0]  # full texts are full of misread words
         }
         frequencies: dict[str, int] = {}
         for suggested in self._reader.search({"suggest": asked, **_NO_HITS})["suggest"].values():

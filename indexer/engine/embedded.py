@@ -168,7 +168,7 @@ class EmbeddedEngine:
         if document is None:
             return ()
         now = self._read()
-        alike: Node = Or(tuple(Term(word) for word in telling_words(now.words, document)))
+        alike: Node = Or(tuple(Term(word, "described") for word in telling_words(now.words, document)))
         itself = Query.term_query(now.index.schema, "id", order_key(document_id), "basic")
         query = Query.boolean_query([(Occur.Must, Compiler(now.dialect).compile(alike)), (Occur.MustNot, itself)])
         hits = now.searcher.search(query, max(1, limit), count=False).hits

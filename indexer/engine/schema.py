@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
@@ -19,23 +19,28 @@ from indexer.query import Facet, Field, KeyField, Sort
 Value: TypeAlias = str | int
 
 # Fields of exact tokens and of stems, with their weight: a title wins over an abstract, exact over stem.
-EXACT_WEIGHTS = {"title": 8.0, "author": 5.0, "subject": 4.0, "abstract": 1.5, "publisher": 1.0, "source": 1.0}
-STEM_WEIGHTS = {"title_stem": 5.0, "subject_stem": 2.5, "abstract_stem": 1.0}
+# The full text comes last: a word may stand in it by chance.
+EXACT_WEIGHTS = {
+    "title": 8.0, "author": 5.0, "subject": 4.0, "abstract": 1.5, "publisher": 1.0, "source": 1.0, "text": 0.5,
+}  # fmt: skip
+STEM_WEIGHTS = {"title_stem": 5.0, "subject_stem": 2.5, "abstract_stem": 1.0, "text_stem": 0.3}
 SEARCHED: dict[Field, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any": (tuple(EXACT_WEIGHTS), tuple(STEM_WEIGHTS)),
+    "described": (tuple(EXACT_WEIGHTS)[:-1], tuple(STEM_WEIGHTS)[:-1]),
     "title": (("title",), ("title_stem",)),
     "author": (("author",), ()),
     "subject": (("subject",), ("subject_stem",)),
     "abstract": (("abstract",), ("abstract_stem",)),
     "publisher": (("publisher",), ()),
     "source": (("source",), ()),
+    "text": (("text",), ("text_stem",)),
 }
 
 # Exact values, for filters. Those that facets count by their text have a field each; all others share one, where each
-# has its kind before it: a field costs, whatever is in it. READABLE is there for works with a full text.
+# has its kind before it: a field costs, whatever is in it. READABLE is there for works whose full text opens.
 OWN_KEYS: dict[KeyField, str] = {key: f"{key}_key" for key in ("member", "type", "language")}
 SHARED_KEYS = "key"
-READABLE = "fulltext"
+READABLE = "fulltext=yes"
 
 # What facets count. Values that are many are counted by a number, several times as fast as by their text, which
 # their key has behind the number.
@@ -67,7 +72,12 @@ _NO_YEAR = 10_000
 _STORED = tuple(field.name for field in fields(Document))
 _values = attrgetter(*_STORED)
 _short = lru_cache(maxsize=65_536)(streams)  # of subjects, which come again and again
-_LAYOUT = 2  # raise it when `project` puts other values into the same fields
+_LAYOUT = 3  # raise it when `project` puts other values into the same fields
+
+
+# Of a work's full text so much is indexed: two thousand pages of a usual book. The rest is not found.
+MOST_CHARACTERS = 4_000_000
+_PIECE = 100_000  # characters whose words are made at once: a book's would take a hundred megabytes
 
 
 class Entry(NamedTuple):
@@ -84,7 +94,7 @@ def schema_checksum() -> str:
     """A name for this schema and analysis: an index under another name must be built again."""
     scored = (VERSION, EXACT_WEIGHTS, STEM_WEIGHTS)
     exact = (OWN_KEYS, SHARED_KEYS, READABLE, NUMBER_FIELDS, _NUMBER_BYTES, FACET_FIELDS, SORT_FIELDS)
-    parts = (_LAYOUT, scored, exact, WORD_PLACES, _STORED, _LONGEST_KEY)
+    parts = (_LAYOUT, scored, exact, WORD_PLACES, _STORED, _LONGEST_KEY, MOST_CHARACTERS)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -194,10 +204,39 @@ def _counted(kind: KeyField, value: str) -> tuple[int, tuple[str, ...]]:
     return counted_as, (numbered(kind, counted_as, value), *completing)
 
 
-def make_entry(document: Document) -> Entry:
-    """The document ready for an engine."""
+def make_entry(document: Document, texts: Iterable[Text] = ()) -> Entry:
+    """The document ready for an engine, with its full text: the texts of its files in order, as one.
+
+    The engine can find its words and does not keep it. What is behind `MOST_CHARACTERS` is left out.
+    """
     values: dict[str, object] = {**project(document), "document": b64encode(pack(document)).decode()}
+    values |= _text_streams(texts, document.text_language)
     return Entry(order_key(document.id), _encode(values))
+
+
+def _text_streams(texts: Iterable[Text], language: str | None) -> dict[str, object]:
+    """The tokens of all texts as one value, so that nothing parts them, and the stems of each."""
+    exact: list[str] = []
+    stemmed: list[str] = []
+    left = MOST_CHARACTERS
+    for text in texts:
+        both = [streams(piece, text.language or language) for piece in _pieces(text.value[:left])]
+        exact += (some for some, _ in both if some)
+        stemmed += filter(None, [" ".join(stems for _, stems in both if stems)])
+        left = max(0, left - len(text.value))
+    found = {"text": [" ".join(exact)] if exact else [], "text_stem": stemmed}
+    return {name: values for name, values in found.items() if values}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text in parts that end between words."""
+    at = 0
+    while at < len(text):
+        end = min(at + _PIECE, len(text))
+        while end < len(text) and not text[end].isspace() and end < at + 2 * _PIECE:
+            end += 1
+        yield text[at:end]
+        at = end
 
 
 def document_in(entry: Entry) -> Document:

@@ -10,7 +10,7 @@ from tantivy import Query
 
 from indexer.engine.compile import Compiler
 from indexer.engine.facets import Answers
-from indexer.engine.schema import EXACT_WEIGHTS, SHARED_KEYS, TITLE_ORDER, numbered, order_key
+from indexer.engine.schema import SEARCHED, SHARED_KEYS, TITLE_ORDER, numbered, order_key
 from indexer.engine.store import load
 from indexer.engine.tantivy_query import TantivyDialect, top
 from indexer.query import Facet, In, KeyField, Node, SearchRequest, Term
@@ -51,7 +51,7 @@ class TantivyWords:
 
     def near(self, word: str, edits: int) -> dict[str, int]:
         frequencies: dict[str, int] = {}
-        for name in EXACT_WEIGHTS:
+        for name in SEARCHED["described"][0]:  # full texts are full of misread words
             for beginning in set(word[:2]):
                 for term, frequency in self._searcher.terms_with_prefix(name, beginning):
                     if abs(len(term) - len(word)) <= edits:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harvester.catalogue import Catalogue
 from harvester.catalogue import works as sql
+from harvester.catalogue.files import list_copies
 from harvester.catalogue.inventory import (
     StoredForm,
     StoredRecord,
@@ -21,6 +22,7 @@ from indexer.document import Document
 from indexer.engine import Engine
 from indexer.engine.schema import document_in
 from indexer.reading import Reader, Reading, open_reader
+from indexer.texts import Copies
 from indexer.tiers.differences import Difference, Found
 from indexer.tiers.documents import Standing, get_standing
 from indexer.unite import unite
@@ -120,6 +122,8 @@ class _Look:
             }
             stored = sql.get_match_keys(connection, wanted)
             moves = find_moves(connection, wanted) if wanted else {}
+            held = {each.number for head in part.heads for each in standing.holders.get(head, ())}
+            copies = Copies(list_copies(connection, held), self._catalogue.now())
         found = list(part.found)
         for each in records:
             keys = wanted.get(each.number)
@@ -131,7 +135,7 @@ class _Look:
             elif each.number in moves:
                 found.append(Found(_of(each, "work-wrong"), each.number, each, reading=reading))
             elif each.number in part.heads and standing.is_settled(each.number, watermark):
-                found += _judge_work(each, standing, readings, indexed.get(each.number))
+                found += _judge_work(each, standing, readings, copies, indexed.get(each.number))
         return found
 
 
@@ -161,7 +165,7 @@ def _judge_states(
 
 
 def _judge_work(
-    head: StoredRecord, standing: Standing, readings: Mapping[int, Reading], indexed: Document | None
+    head: StoredRecord, standing: Standing, readings: Mapping[int, Reading], copies: Copies, indexed: Document | None
 ) -> Iterator[Found]:
     """What differs in a work that is settled; that the index does not have it is found by its id."""
     live = [each for each in standing.holders.get(head.number, ()) if not each.deleted]
@@ -172,7 +176,8 @@ def _judge_work(
         yield Found(difference, head.number, head)
     if indexed is None:
         return
-    documents = [document_in(entry) for each in live if (entry := readings[each.number].entry)]
+    read = [readings[each.number] for each in live]
+    documents = [copies.mark(document_in(reading.entry), reading) for reading in read if reading.entry]
     if unite(documents, public_id=head.public_id) != indexed:
         difference = Difference("document-differs", head.member, head.public_id, head.identifier)
         yield Found(difference, head.number, head)

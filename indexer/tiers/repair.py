@@ -76,7 +76,7 @@ class Repair:
         Raises:
             EngineBusyError: another process has been writing it for long; what waits is written then.
         """
-        _when_free(lambda: advance(self._catalogue, self._engine))
+        _when_free(lambda: advance(self._catalogue, self._engine, self._archive))
 
     def _assign(self, found: Sequence[Found]) -> Collection[int]:
         """The records whose works were decided anew: all that have not changed since they were read."""
