@@ -18,7 +18,8 @@ from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError, LumbungError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError
+from harvester.logs import told
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.schedule import Schedule
@@ -159,8 +160,7 @@ class _Worker:
                 error = job.run(self._context)
         except Exception as died:  # noqa: BLE001 - as above; it is kept, logged, and tried again
             error = str(died) or type(died).__name__
-            told = {"error": error} if isinstance(died, LumbungError) else {"exc_info": died}
-            self._log.error("a job failed", job=job.name, **told)
+            self._log.error("a job failed", job=job.name, **told(died))
         try:
             self._turns.insist(lambda connection: self._finish(connection, job, owner, error), beside=True)
         except CatalogueError as refused:  # its lease runs out

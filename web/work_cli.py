@@ -40,7 +40,7 @@ def work(at_once: int, *, once: bool, quiet: bool) -> None:
 
 
 def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> None:
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.cli import opened_catalogue
     from harvester.logs import set_up_logging
     from harvester.run import HarvestContext
@@ -68,7 +68,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
         jobs.append(Job("links", _LINK_SECONDS, check_links))
         jobs.append(Job("link-report", _REPORT_SECONDS, report_links))
     with opened_catalogue() as catalogue:
-        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
+        context = HarvestContext(settings, catalogue, open_archive_of(settings), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)
 
 
