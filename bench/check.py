@@ -26,7 +26,7 @@ _PAGE = 100
 _CHECK = """
 import json, sys, threading
 from pathlib import Path
-from bench.figures import processor_time
+from bench.figures import own_memory, processor_time
 from harvester.archive import open_archive
 from harvester.catalogue import open_catalogue
 from indexer.engine.embedded import EmbeddedEngine
@@ -37,8 +37,7 @@ home, over, most = Path(sys.argv[1]), threading.Event(), 0
 def watch():
     global most
     while not over.wait(0.02):
-        text = Path("/proc/self/status").read_text()
-        most = max(most, int(text.partition("RssAnon:")[2].split()[0]) / 1000)
+        most = max(most, own_memory())
 
 watcher = threading.Thread(target=watch)
 watcher.start()

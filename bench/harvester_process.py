@@ -16,7 +16,7 @@ import structlog
 from sickle import Sickle
 
 from bench.provider import base_url
-from harvester.archive import open_archive
+from harvester.archive import open_archive_of
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.members import Member, add_member
 from harvester.run import HarvestContext
@@ -34,7 +34,7 @@ def harvest_with_lumbung(urls: list[str], folder: Path) -> tuple[int, float]:
             add_member(connection, Member(f"member-{number}", f"Member {number}", url), catalogue.now())
             for number, url in enumerate(urls, 1)
         ]
-    context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint))
+    context = HarvestContext(settings, catalogue, open_archive_of(settings))
     begin = time.perf_counter()
     runs = [run for _, run in harvest_members(context, members)]
     took = time.perf_counter() - begin

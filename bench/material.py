@@ -23,6 +23,7 @@ from xml.sax.saxutils import escape
 from harvester.catalogue.records import CataloguedRecord
 from harvester.samples.entries import get_entries
 from harvester.samples.platforms import sample_repositories
+from harvester.xml_chars import NOT_XML
 from indexer.crosswalks import describe_xml
 from indexer.document import Document, Holder, Text
 from indexer.unite import document_of
@@ -37,7 +38,6 @@ Statements: TypeAlias = tuple[tuple[str, str], ...]
 _SEED = 2026
 _FAMILIES = ("Wijaya", "Siregar")  # so that there are three times as many people as records
 _RECORD = CataloguedRecord(1, "000000000001", "member-00", "oai:r:1", 1, 1, 1, "2025-03-14", deleted=False)
-_XML_CANNOT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def iter_made() -> Iterator[Statements]:
@@ -95,7 +95,7 @@ def read_real() -> list[Statements]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [
             tuple(
-                (element, _XML_CANNOT.sub(" ", value))
+                (element, NOT_XML.sub(" ", value))
                 for element, values in json.loads(line)["dc"].items()
                 for value in values
             )

@@ -15,7 +15,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from bench.figures import Figure, Report
+from bench.figures import Figure, Report, own_memory
 from bench.material import dublin_core, prepared, read_or_make
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.members import Member, add_member
@@ -51,9 +51,9 @@ def measure(*, quick: bool) -> Report:
     shallow, at_depth = _time_by_turns(client, position, far, 5 if quick else 40)
     parts, packed = (20, 5) if quick else (300, 40)
     _walk(client, "ListRecords", token, packed)
-    before = _memory()
+    before = own_memory()
     rate = _walk(client, "ListRecords", token, parts)
-    grown = _memory() - before
+    grown = own_memory() - before
     gzipped = _walk(client, "ListRecords", token, packed, {"Accept-Encoding": "gzip"})
     headers = _token_in(client.get("/oai?verb=ListIdentifiers&metadataPrefix=oai_dc").text)
     marc = _token_in(client.get("/oai?verb=ListRecords&metadataPrefix=marcxml").text)
@@ -78,11 +78,6 @@ def measure(*, quick: bool) -> Report:
         "Processor time.",
         figures,
     )
-
-
-def _memory() -> float:
-    """What this process has of its own now, in MB."""
-    return int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0]) / 1000
 
 
 def _token_in(text: str) -> str:

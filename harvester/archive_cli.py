@@ -75,7 +75,7 @@ def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
     worker does this by itself, each file once in 30 days. A damaged page is told, and mended by `lumbung check
     --repair` where that can be. May be stopped and run again. Exit status: 0 all is whole, 1 something is damaged.
     """
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.cli import opened_catalogue
     from harvester.fulltext.fixity import iter_damaged_pages, verify_files
     from harvester.run import HarvestContext
@@ -88,7 +88,7 @@ def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
         click.echo(json.dumps(told) if as_json else f"{kind}: {key} {detail}")
 
     with graceful_stop() as stop, opened_catalogue() as catalogue:
-        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
+        context = HarvestContext(settings, catalogue, open_archive_of(settings), stop)
         for checked in verify_files(context, days):
             counts["files"] += 1
             if not checked.whole:

@@ -89,7 +89,7 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
     Raises:
         click.Abort: the operator stopped it; what was received stands, and is told.
     """
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.catalogue.harvests import SUCCESSES
     from harvester.catalogue.members import get_member, list_members
     from harvester.progress import HarvestDisplay
@@ -97,7 +97,7 @@ def harvest_now(slugs: tuple[str, ...] = (), *, full: bool = False, as_json: boo
     from harvester.side_by_side import harvest_members
 
     settings = load_settings()
-    archive = open_archive(settings.archive_url, settings.s3_endpoint)
+    archive = open_archive_of(settings)
     archive.check()  # before anybody is asked for what could not be kept
     with opened_catalogue() as catalogue:
         with catalogue.read() as connection:

@@ -50,6 +50,14 @@ def is_public(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or any(ip in network for network in _DEAD))
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether the host, as an address writes it, is a loopback address or the name of it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def guarded_session(settings: Settings) -> requests.Session:
     """A session that opens no connection to an address that is not public, at any redirect, unless the settings
     allow private ones. It takes no proxy, password or certificate from the environment.

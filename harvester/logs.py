@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+
+from harvester.errors import LumbungError
 
 LogFormat = Literal["text", "json"]
 
@@ -32,6 +34,11 @@ def set_up_logging(*, verbose: bool, log_format: LogFormat = "text") -> None:
     )
     if not any(isinstance(handler, ForwardingHandler) for handler in logging.root.handlers):
         logging.root.addHandler(ForwardingHandler(logging.WARNING))
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """What a log line says of an error: an error of ours in its own words, any other with its traceback."""
+    return {"error": str(error)} if isinstance(error, LumbungError) else {"exc_info": error}
 
 
 class ForwardingHandler(logging.Handler):

@@ -116,10 +116,8 @@ class _Reconciliation:
     def _fail(self, error: MemberError, of_list: str = "") -> None:
         self._errors.append(of_list + str(error))
         kept = self.run.kept
-        newest = kept is not None and error.url in {
-            "",
-            kept.url,
-        }  # where a list ended, others may have been asked since
+        # Where a list ended, others may have been asked since.
+        newest = kept is not None and error.url in {"", kept.url}
         self.run.fail(error, answered=newest and not isinstance(error, UnreachableError))
 
     def _check_stop(self) -> None:

@@ -28,7 +28,7 @@ def reconcile(slugs: tuple[str, ...], as_json: bool) -> None:
     on from its last page. Exit status: 0 all complete, 1 a member failed, is incomplete or waits for a
     person, 2 wrong settings.
     """
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.catalogue.harvests import SUCCESSES
     from harvester.catalogue.members import get_member, list_members
     from harvester.catalogue.vanished import find_halt
@@ -37,7 +37,7 @@ def reconcile(slugs: tuple[str, ...], as_json: bool) -> None:
     from harvester.turns import Turns
 
     settings = load_settings()
-    archive = open_archive(settings.archive_url, settings.s3_endpoint)
+    archive = open_archive_of(settings)
     archive.check()
     well = True
     with opened_catalogue() as catalogue, graceful_stop() as stop:

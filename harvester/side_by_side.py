@@ -16,12 +16,12 @@ from typing import TypeAlias, cast
 
 import structlog
 
-from harvester.archive import open_archive
+from harvester.archive import open_archive_of
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.harvests import Run
 from harvester.catalogue.members import Member
 from harvester.errors import LumbungError
-from harvester.logs import set_up_logging
+from harvester.logs import set_up_logging, told
 from harvester.processes import end_with_parent, share_memory
 from harvester.run import HarvestContext, Progress
 from harvester.settings import Settings
@@ -175,11 +175,8 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
             share.sender.send(event)
 
     settings = share.settings
-    catalogue, archive = (
-        open_catalogue(settings.catalogue_url),
-        open_archive(settings.archive_url, settings.s3_endpoint),
-    )
-    context = HarvestContext(settings, catalogue, archive, share.stop, emit)
+    catalogue = open_catalogue(settings.catalogue_url)
+    context = HarvestContext(settings, catalogue, open_archive_of(settings), share.stop, emit)
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
     with Turns(context) as turns:
         for _ in range(share.threads):
@@ -193,8 +190,6 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
                 continue
             left += 1
             if event.error:
-                named = isinstance(event.error, LumbungError)  # and needs no traceback
-                told = {"error": str(event.error)} if named else {"exc_info": event.error}
-                structlog.get_logger("harvest").error("a harvest died", **told)
+                structlog.get_logger("harvest").error("a harvest died", **told(event.error))
                 raise SystemExit(1)
     catalogue.close()

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 from harvester.catalogue.leases import claim_host, release, renew
 from harvester.catalogue.links import Outcome
 from harvester.errors import ThrottledError, UnreachableError
-from harvester.guard import PrivateAddressError, guarded_session
+from harvester.guard import PrivateAddressError, guarded_session, is_this_machine
 from harvester.oai.transport import parse_retry_after
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
@@ -47,10 +47,11 @@ class RedirectLoopError(UnreachableError):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between two requests to a host at least, for one host in one go, to connect, and to answer; and the
-    longest pause that a robots.txt may ask for."""
+    """Seconds: between two requests to a host at least, and to this machine itself; for one host in one go, to connect,
+    and to answer; and the longest pause that a robots.txt may ask for."""
 
     pause: float = 2.0
+    at_home: float = 0.0
     turn: float = 120.0
     connect: float = 10.0
     read: float = 20.0
@@ -109,7 +110,7 @@ class Visit:
         self._stop = context.stop
         self._hosts = hosts
         self._pace = pace
-        self._pause = max(pace.pause, delay)
+        self._delay = delay
         self._agent = context.settings.user_agent
         self._held = held
         self._owner = owner or new_owner()
@@ -260,7 +261,8 @@ class Visit:
             wait = max(host.free_at - time.monotonic(), 0.0)
             if time.monotonic() + wait >= self._ends or not self._wait(wait) or not self._claim(name):
                 raise ThrottledError("the host is not to be asked now", url=url, retry_after=wait)
-            self._asked, rest = name, max(self._pause, min(host.delay, self._pace.longest))
+            pause = self._pace.at_home if is_this_machine(name) else self._pace.pause
+            self._asked, rest = name, max(pause, self._delay, min(host.delay, self._pace.longest))
             try:
                 with self._session.request(
                     method,
@@ -279,6 +281,9 @@ class Visit:
                     if ends:
                         raise ThrottledError("the host wants a rest", url=url, retry_after=rest)
                     yield response
+            except PrivateAddressError:  # nothing was sent
+                rest = 0.0
+                raise
             finally:
                 host.free_at = time.monotonic() + rest
                 self._asked = ""

@@ -7,7 +7,7 @@ leases, and the next one goes on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -18,7 +18,8 @@ from harvester.catalogue.harvests import SUCCESSES
 from harvester.catalogue.jobs import claim_jobs, finish_job, renew_job
 from harvester.catalogue.members import Member
 from harvester.catalogue.reconciliations import is_reconcile_due, plan_reconciliations
-from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError, LumbungError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError
+from harvester.logs import told
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.schedule import Schedule
@@ -32,13 +33,15 @@ _LOOK_SECONDS = 2
 class Job:
     """Something done for the whole network, so many seconds after it was done last, or by a rule such as a member's.
 
-    It may be killed and run again. What `run` returns is amiss, and kept with the job for the operator.
+    It may be killed and run again. What `run` returns is amiss, and kept with the job for the operator. With `once`,
+    those of an earlier `wave` have ended before it begins: it shows what they bring.
     """
 
     name: str
     every_seconds: int
     run: Callable[[HarvestContext], str | None]
     rule: str = ""
+    wave: int = 0
 
     def next_run(self, now: int) -> int:
         """When it is due, once done."""
@@ -80,16 +83,18 @@ class _Worker:
 
     def run(self, *, once: bool) -> None:
         threading.Thread(target=self._wake, daemon=True).start()
-        jobs_left = True
+        waves = sorted({job.wave for job in self._jobs.values()})
         while True:
             stopped = self._context.stop.is_set()
             if not stopped:
                 looked = self._look(self._claim)
                 if not once:
-                    self._look(self._start_jobs)
-                elif looked and not self._harvests and jobs_left:
-                    jobs_left = not self._look(self._start_jobs)
-            if not self._harvests and not self._working and (stopped or (once and not jobs_left)):
+                    self._look(lambda: self._start_jobs(self._jobs))
+                elif looked and not self._harvests and not self._working and waves:
+                    of_wave = [name for name, job in self._jobs.items() if job.wave == waves[0]]
+                    if self._look(lambda: self._start_jobs(of_wave)):  # noqa: B023 - called at once
+                        waves.pop(0)
+            if not self._harvests and not self._working and (stopped or (once and not waves)):
                 return
             self._wait()
 
@@ -144,10 +149,10 @@ class _Worker:
                 self._archive_away.clear()
                 return
 
-    def _start_jobs(self) -> None:
+    def _start_jobs(self, names: Iterable[str]) -> None:
         owner, now = new_owner(), self._catalogue.now()
         with self._catalogue.write(beside=True) as connection:
-            claimed = claim_jobs(connection, self._jobs, owner, now)
+            claimed = claim_jobs(connection, names, owner, now)
         for name in claimed:
             self._working += 1
             threading.Thread(target=self._do, args=(self._jobs[name], owner), daemon=True).start()
@@ -159,8 +164,7 @@ class _Worker:
                 error = job.run(self._context)
         except Exception as died:  # noqa: BLE001 - as above; it is kept, logged, and tried again
             error = str(died) or type(died).__name__
-            told = {"error": error} if isinstance(died, LumbungError) else {"exc_info": died}
-            self._log.error("a job failed", job=job.name, **told)
+            self._log.error("a job failed", job=job.name, **told(died))
         try:
             self._turns.insist(lambda connection: self._finish(connection, job, owner, error), beside=True)
         except CatalogueError as refused:  # its lease runs out

@@ -39,7 +39,7 @@ _READ_AHEAD = 4  # times as many are being read while others are assigned and wr
 _WORKS_AT_ONCE = 10_000  # of one commit of the index
 _TOLERATED = 0.02  # of the works may be missing in a new index, or too many
 _EVER = 2**62  # behind the datestamp of any record
-_SWAP_SECONDS = 120  # that a swap waits for another process to end its write
+_BUSY_SECONDS = 120  # in which another process has to end its write
 _KEPT = 10_000  # records read whose works' documents are not written yet
 
 Progress = Callable[[int, int | None], None]
@@ -133,7 +133,7 @@ def rebuild(
                     "`--anew` builds it again"
                 )
             _log().warning("the new index is swapped in all the same", reason=reason)
-        _swap(engine, beside)
+        when_free(lambda: engine.replace_with(beside))
     advance(catalogue, engine, archive)
     return counts
 
@@ -171,11 +171,16 @@ def _count_late(connection: Connection, watermark: int) -> int:
     return unassigned + sql.count_work_changes(connection, watermark)
 
 
-def _swap(engine: Engine, beside: Engine) -> None:
-    deadline = monotonic() + _SWAP_SECONDS
+def when_free(write: Callable[[], object]) -> None:
+    """It was written, as soon as no other process wrote to the index.
+
+    Raises:
+        EngineBusyError: another one has been writing for two minutes.
+    """
+    deadline = monotonic() + _BUSY_SECONDS
     while True:
         try:
-            engine.replace_with(beside)
+            write()
         except EngineBusyError:
             if monotonic() > deadline:
                 raise

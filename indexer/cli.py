@@ -102,7 +102,7 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.catalogue.links import count_due
     from harvester.catalogue.members import get_member, list_members
     from harvester.cli import opened_catalogue
@@ -124,7 +124,7 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
             checks.append(check)
             progress(len(checks), total)
 
-        archive = open_archive(settings.archive_url, settings.s3_endpoint)
+        archive = open_archive_of(settings)
         context, checker = HarvestContext(settings, catalogue, archive, stop), LinkChecker()
         while checker.check_due(context, slugs, tell) and not stop.is_set():
             pass
@@ -172,7 +172,7 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.cli import opened_catalogue
     from harvester.settings import load_settings
     from indexer.build import rebuild
@@ -180,7 +180,7 @@ def check_tiers(*, repair: bool, as_json: bool) -> None:
     from indexer.tiers import HARMLESS, Summary, TierCheck
 
     settings, summary = load_settings(), Summary()
-    archive = open_archive(settings.archive_url, settings.s3_endpoint)
+    archive = open_archive_of(settings)
     with (
         opened_catalogue() as catalogue,
         closing(open_engine(settings)) as engine,

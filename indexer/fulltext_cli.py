@@ -30,7 +30,7 @@ def fulltext(slugs: tuple[str, ...], *, as_json: bool) -> None:
     with --no-fulltext are left out; hosts are asked side by side, each one slowly and as its robots.txt allows.
     Ctrl-C stops after the files that come just now; nothing is lost.
     """
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.catalogue.files import count_due
     from harvester.catalogue.members import get_member, list_members
     from harvester.cli import opened_catalogue
@@ -41,7 +41,7 @@ def fulltext(slugs: tuple[str, ...], *, as_json: bool) -> None:
     attempts: list[Attempt] = []
     settings = load_settings()
     with graceful_stop() as stop, opened_catalogue() as catalogue, shown_progress("looking for files") as progress:
-        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
+        context = HarvestContext(settings, catalogue, open_archive_of(settings), stop)
         finder = new_finder(context)
         with catalogue.read() as connection:
             chosen = [get_member(connection, slug) for slug in dict.fromkeys(slugs)] or list_members(connection)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lxml import etree
 
+from harvester.xml_chars import NOT_XML
 from indexer.normalise.names import Name
 from web.reference import Reference
 
@@ -45,7 +45,6 @@ _LATEX = str.maketrans(
 )
 # Addresses stand as they are, since LaTeX reads them verbatim, but their braces must balance.
 _VERBATIM = str.maketrans({"\\": "%5C", "{": "%7B", "}": "%7D", " ": "%20"})
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _OAI_DC = "http://www.openarchives.org/OAI/2.0/oai_dc/"
 _DC = "http://purl.org/dc/elements/1.1/"
@@ -160,7 +159,7 @@ def render_dublin_core(reference: Reference) -> bytes:
     for name, value, language in _dublin_core(reference):
         if value:
             element = etree.SubElement(root, f"{{{_DC}}}{name}")
-            element.text = _NOT_XML.sub("", value)
+            element.text = NOT_XML.sub("", value)
             if language:
                 element.set(_XML_LANG, language)
     return etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True)

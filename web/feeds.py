@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from lxml import etree
 
 from harvester.catalogue.findings import RunReport, list_ended_runs
 from harvester.datestamps import format_datestamp, from_epoch
+from harvester.xml_chars import NOT_XML
 from web.locales import present_locale
 from web.members import read_report
 from web.tiers import get_tiers
@@ -22,7 +22,6 @@ blueprint = Blueprint("feeds", __name__, url_prefix="/members")
 _ATOM = "{http://www.w3.org/2005/Atom}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _NAMES: Any = {None: _ATOM[1:-1]}
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 
 Entry = tuple[str, str, RunReport]  # a member's slug and name, and a run of it
 
@@ -76,7 +75,7 @@ def _add_entry(feed: etree._Element, page: str, member: str, run: RunReport) -> 
 
 def _add(parent: etree._Element, name: str, text: str = "", **attributes: str) -> etree._Element:
     element = etree.SubElement(parent, _ATOM + name, attributes)
-    element.text = _FORBIDDEN.sub("\ufffd", text) or None
+    element.text = NOT_XML.sub("\ufffd", text) or None
     return element
 
 

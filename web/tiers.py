@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from time import monotonic
 from typing import cast
 
 from flask import Flask, current_app
 
-from harvester.archive import Archive, open_archive
-from harvester.catalogue.database import Catalogue, open_catalogue
-from harvester.errors import CatalogueUnavailableError
+from harvester.archive import Archive, open_archive_of
+from harvester.catalogue.database import Catalogue, Rest, open_catalogue
 from harvester.settings import Settings
 from indexer.engine import Engine
 from indexer.engine.opening import open_engine
@@ -28,8 +26,7 @@ class Tiers:
         self.settings = settings
         self._opening = {name: threading.Lock() for name in ("catalogue", "archive", "engine")}
         self._catalogue: Catalogue | None = None
-        self._away: CatalogueUnavailableError | None = None
-        self._rests_until = 0.0
+        self._rest = Rest(_REST)
         self._archive: Archive | None = None
         self._engine: Engine | None = None
 
@@ -38,13 +35,8 @@ class Tiers:
         """The catalogue. Raises `CatalogueError` where it cannot be opened."""
         with self._opening["catalogue"]:
             if self._catalogue is None:
-                if self._away and monotonic() < self._rests_until:
-                    raise CatalogueUnavailableError(str(self._away))
-                try:
+                with self._rest.spared():
                     self._catalogue = open_catalogue(self.settings.catalogue_url, patience=_PATIENCE, rest=_REST)
-                except CatalogueUnavailableError as error:
-                    self._away, self._rests_until = error, monotonic() + _REST
-                    raise
             return self._catalogue
 
     @property
@@ -52,7 +44,7 @@ class Tiers:
         """The archive. Raises `ArchiveError` where it cannot be opened."""
         with self._opening["archive"]:
             if self._archive is None:
-                self._archive = open_archive(self.settings.archive_url, self.settings.s3_endpoint)
+                self._archive = open_archive_of(self.settings)
             return self._archive
 
     @property

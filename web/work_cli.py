@@ -43,7 +43,7 @@ def work(at_once: int, *, once: bool, quiet: bool) -> None:
 
 
 def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> None:
-    from harvester.archive import open_archive
+    from harvester.archive import open_archive_of
     from harvester.cli import opened_catalogue
     from harvester.logs import set_up_logging
     from harvester.run import HarvestContext
@@ -60,12 +60,12 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
     check_schema(settings)
     hosts = Hosts()
     jobs = [
-        Job("feed", _JOB_SECONDS, _feed),
-        Job("index", _JOB_SECONDS, _index),
+        Job("feed", _JOB_SECONDS, _feed, wave=2),
+        Job("index", _JOB_SECONDS, _index, wave=2),
         Job("mail", _JOB_SECONDS, _mail),
-        Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE),
+        Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE, wave=3),
         Job("fulltext", _FILE_SECONDS, new_job(hosts)),
-        Job("read", _JOB_SECONDS, read_job),
+        Job("read", _JOB_SECONDS, read_job, wave=1),
         Job("verify", _REPORT_SECONDS, _verify, rule=_VERIFY_RULE),
     ]
     if settings.link_days:
@@ -77,7 +77,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
         jobs.append(Job("links", _LINK_SECONDS, check_links))
         jobs.append(Job("link-report", _REPORT_SECONDS, report_links))
     with opened_catalogue() as catalogue:
-        context = HarvestContext(settings, catalogue, open_archive(settings.archive_url, settings.s3_endpoint), stop)
+        context = HarvestContext(settings, catalogue, open_archive_of(settings), stop)
         work_on(context, at_once=at_once, once=once, jobs=jobs)
 
 

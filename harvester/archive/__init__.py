@@ -6,12 +6,15 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 import zstandard
 
 from harvester.errors import ArchiveError, ConfigError
+
+if TYPE_CHECKING:
+    from harvester.settings import Settings
 
 _local = threading.local()
 
@@ -68,6 +71,11 @@ def open_archive(url: str, s3_endpoint: str = "") -> Archive:
         return S3Archive(bucket[1], (bucket[2] or "").strip("/"), s3_endpoint)
     # No more of it is told: it may hold a password.
     raise ConfigError(f"LUMBUNG_ARCHIVE must be file:///FOLDER or s3://BUCKET/PREFIX, not {_scheme(url)}")
+
+
+def open_archive_of(settings: Settings) -> Archive:
+    """The archive of an installation. Raises as `open_archive` does."""
+    return open_archive(settings.archive_url, settings.s3_endpoint)
 
 
 _BUCKET = re.compile(r"s3://([A-Za-z0-9][\w.-]{1,61}[A-Za-z0-9])(/.*)?", re.ASCII)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,12 +120,11 @@ def _salt_collisions(
             if wanted.setdefault(number, arrival.identifier) != arrival.identifier:
                 collided.append(arrival.identifier)
         query = select(records.c.public_id, records.c.member_id, records.c.identifier)
-        for some in _chunks(list(wanted)):
-            collided += [
-                wanted[row.public_id]
-                for row in connection.execute(query.where(records.c.public_id.in_(some)))
-                if (row.member_id, row.identifier) != (member.id, wanted[row.public_id])
-            ]
+        collided += [
+            wanted[row.public_id]
+            for row in connection.execute(query.where(is_among(records.c.public_id)), pack_values(connection, wanted))
+            if (row.member_id, row.identifier) != (member.id, wanted[row.public_id])
+        ]
     for identifier in collided:
         salts[identifier] = salts.get(identifier, 0) + 1
     return bool(collided)
@@ -357,12 +356,6 @@ class _PageCommit:
             self.revived += was_deleted > row["new_deleted"]
         execute(self.connection, _STAMP_RECORD, stamped)
         return len(stamped) - deleted, deleted
-
-
-def _chunks(values: list[Any]) -> Iterator[list[Any]]:
-    """Parts that a database takes as parameters: some members send all of their records in one page."""
-    for start in range(0, len(values), 500):
-        yield values[start : start + 500]
 
 
 _PRESENT = (

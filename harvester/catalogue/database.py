@@ -50,15 +50,33 @@ _WAL_SECONDS = 30.0
 PATIENCE = 600.0  # seconds for one statement; a large member's reconciliation has some that take minutes
 
 
+class Rest:
+    """For so many seconds after a database could not be reached nobody waits for it again: who comes is told so."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = 0.0
+        self._said = ""
+
+    @contextmanager
+    def spared(self) -> Iterator[None]:
+        """Raises `CatalogueUnavailableError` at once while it rests; one that is raised within begins a rest."""
+        if monotonic() < self._until:
+            raise CatalogueUnavailableError(self._said)
+        try:
+            yield
+        except CatalogueUnavailableError as error:
+            self._said, self._until = str(error), monotonic() + self._seconds
+            raise
+
+
 class Catalogue:
     """Access to the catalogue. Safe for use by many threads; `now` gives the time in seconds since 1970."""
 
     def __init__(self, engine: Engine, now: Callable[[], float] = time, rest: float = 0.0) -> None:
         self.engine = engine
         self._now = now
-        self._rest = rest
-        self._away = ""
-        self._rests_until = 0.0
+        self._rest = Rest(rest)
         sqlite = engine.dialect.name == "sqlite" and engine.url.database
         self._alone = _WriterLock(Path(f"{engine.url.database}-writer")).held if sqlite else nullcontext
 
@@ -74,14 +92,8 @@ class Catalogue:
             CatalogueUnavailableError: the database cannot be reached just now.
             CatalogueError: the database refuses.
         """
-        if monotonic() < self._rests_until:
-            raise CatalogueUnavailableError(self._away)
-        try:
-            with _named_errors(), self.engine.connect() as connection, connection.begin():
-                yield connection
-        except CatalogueUnavailableError as error:
-            self._away, self._rests_until = str(error), monotonic() + self._rest
-            raise
+        with self._rest.spared(), _named_errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
 
     @contextmanager
     def write(self, *, beside: bool = False) -> Iterator[Connection]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
 from typing import Any, NamedTuple
 
 import zstandard
@@ -17,14 +16,13 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, 
 from harvester.archive import page_key
 from harvester.catalogue.clock import take_datestamp
 from harvester.catalogue.commit import PackedRecord
-from harvester.catalogue.database import Catalogue
+from harvester.catalogue.database import Catalogue, is_among, pack_values
 from harvester.catalogue.lists import start_anew
 from harvester.catalogue.public_ids import encode_public_id
 from harvester.catalogue.tables import forms, harvests, match_keys, members, pages, records, work_changes
 from harvester.catalogue.takedowns import is_up
 
 _IDS_AT_ONCE = 5000
-_AMONG = 500
 _LOST = bytes(16)  # the hash of no payload: whatever comes next is news
 
 
@@ -252,9 +250,9 @@ def _this(form: StoredForm) -> ColumnElement[bool]:
 def _among(
     connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Collection[int]
 ) -> Iterator[Any]:
-    wanted = sorted(values)
-    parts = (wanted[start : start + _AMONG] for start in range(0, len(wanted), _AMONG))
-    return chain.from_iterable(connection.execute(query.where(column.in_(part))).all() for part in parts)
+    if not values:
+        return iter(())
+    return iter(connection.execute(query.where(is_among(column)), pack_values(connection, sorted(values))).all())
 
 
 def _is_whole(deleted: bool, hash_: bytes, xml: bytes | None, abouts: bytes | None) -> bool:

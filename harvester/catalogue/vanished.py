@@ -98,7 +98,8 @@ def delete_listed(connection: Connection, scope: Scope, now: int) -> int:
     gone = (exists().where(*shown), not_(_is_listed(scope)), records.c.datestamp <= scope.horizon)
     numbers = connection.execute(select(records.c.id).where(*_held(scope), *gone).limit(_BATCH)).scalars().all()
     latest = select(func.max(listed.c.datestamp)).where(*shown).scalar_subquery()
-    connection.execute(update(records).where(records.c.id.in_(numbers)).values(source_datestamp=latest))
+    dated = update(records).where(is_among(records.c.id)).values(source_datestamp=latest)
+    connection.execute(dated, pack_values(connection, numbers))
     return _delete_forms(connection, scope, numbers, now)
 
 

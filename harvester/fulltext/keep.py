@@ -70,6 +70,12 @@ def is_whole(archive: Archive, key: str, sha256: str) -> bool:
     return digest.hexdigest() == sha256
 
 
+def incoming(context: HarvestContext) -> Path:
+    """The folder where files are until they are whole, and while they are read; what a kill leaves there goes after
+    some days."""
+    return context.settings.home.absolute() / "incoming"
+
+
 def text_key(sha256: str) -> str:
     """Where the text of a kept file is."""
     return f"texts/{sha256}.zst"
@@ -116,7 +122,9 @@ def read_waiting(context: HarvestContext, reader: FileReader) -> int:
 def _read(context: HarvestContext, reader: FileReader, kept: Kept) -> None:
     archive, catalogue = context.archive, context.catalogue
     digest = new_sha256()
-    with tempfile.NamedTemporaryFile(prefix="lumbung-") as file:
+    folder = incoming(context)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="reading-", suffix=".part") as file:
         try:
             for piece in archive.iter_bytes(file_key(kept.sha256)):
                 digest.update(piece)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field, replace
 from hashlib import blake2b
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
@@ -38,6 +37,7 @@ from harvester.catalogue.takedowns import find_records_down
 from harvester.errors import HarvestSupersededError, ThrottledError
 from harvester.fulltext.climb import Climb, Tools, request_url
 from harvester.fulltext.fetch import Fetcher, drop_old_parts
+from harvester.fulltext.keep import incoming
 from harvester.fulltext.ladder import FORMATS, Clues
 from harvester.fulltext.states import FetchError, Outcome, after_attempt, withholding
 from harvester.oai.page import make_parser
@@ -120,7 +120,7 @@ class FullTexts:
         by_host: dict[str, list[Member]] = {}
         for member in waiting:
             by_host.setdefault(member.host, []).append(member)
-        folder = _folder(context)
+        folder = incoming(context)
         drop_old_parts(folder, time.time() - _PART_DAYS * DAY)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             running = [pool.submit(self._ask_host, context, host, some, told) for host, some in by_host.items()]
@@ -165,11 +165,11 @@ class FullTexts:
             context, self.hosts, pace, member.care.delay, verify=verify, held=turn.host, owner=turn.owner
         ) as visit:
             may = may_ask(member, settings.file_hosts)
-            fetcher = Fetcher(visit, _folder(context), may, settings.file_megabytes * 10**6)
+            fetcher = Fetcher(visit, incoming(context), may, settings.file_megabytes * 10**6)
             formats = self._formats(fetcher, member, may)
             with catalogue.read() as connection:
                 rungs = get_rungs(connection, member)
-            tools = Tools(catalogue, context.archive, fetcher, _folder(context), member, may, formats, rungs)
+            tools = Tools(catalogue, context.archive, fetcher, incoming(context), member, may, formats, rungs)
             while turn.ends and not visit.stopped:
                 with catalogue.read() as connection:
                     due = {each.record_id: each for each in list_due(connection, member, catalogue.now(), _AT_A_LOOK)}
@@ -272,8 +272,3 @@ def _withheld(record: CataloguedRecord, clues: Clues, now: int, *, is_down: bool
 def _hash(clues: Clues) -> str:
     formats = sorted((clues.formats or {}).items())
     return blake2b(repr((*astuple(replace(clues, formats=None)), formats)).encode(), digest_size=16).hexdigest()
-
-
-def _folder(context: HarvestContext) -> Path:
-    """Where files are until they are whole."""
-    return context.settings.home.absolute() / "incoming"

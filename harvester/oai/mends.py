@@ -16,6 +16,8 @@ from html.entities import html5
 
 from lxml import etree
 
+from harvester.xml_chars import NOT_XML
+
 PREFIX = r"(?:[\w.-]++:)?"
 DECLARATION = re.compile(r"<\?xml\s[^<>?]*+\?>")
 _ENCODING = re.compile(rb"<\?xml\s[^<>]{0,200}?encoding\s*+=\s*+[\"']([\w.:-]{1,40})")
@@ -23,7 +25,7 @@ _WIDE = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (b"<\
 ONE_BYTE = ("iso8859", "cp125")
 _LEGACY = (*ONE_BYTE, "koi8", "gb", "big5", "euc_", "shift_jis")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]+")  # what surrogateescape makes of such bytes
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+_ILLEGAL = re.compile(f"{NOT_XML.pattern}+")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _NUMERIC = re.compile(r"&#(?:([0-9]++)|x([0-9A-Fa-f]++));")
 _NAMED = re.compile(r"&(#X[0-9A-Fa-f]{1,8}|(?!(?:lt|gt|amp|quot|apos);)[A-Za-z][A-Za-z0-9]*+);")

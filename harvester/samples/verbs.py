@@ -16,6 +16,7 @@ from harvester.datestamps import DAY, SECONDS, format_datestamp, parse_datestamp
 from harvester.errors import OaiError
 from harvester.samples.repository import SampleRecord, SampleRepository
 from harvester.samples.tokens import ListState, find_state, format_token
+from harvester.xml_chars import NOT_XML
 
 OAI = "http://www.openarchives.org/OAI/2.0/"
 OAI_DC = "http://www.openarchives.org/OAI/2.0/oai_dc/"
@@ -38,7 +39,6 @@ _ARGUMENTS: dict[str, tuple[frozenset[str], frozenset[str], bool]] = {
     "ListRecords": (frozenset({"metadataPrefix"}), _WINDOW, True),
 }
 _DATE = {DAY: re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII), SECONDS: re.compile(r"[-\d]{10}T[:\d]{8}Z\Z", re.ASCII)}
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def answer(repository: SampleRepository, base_url: str, arguments: list[tuple[str, str]], now: datetime) -> bytes:
@@ -86,7 +86,7 @@ def _argument_errors(arguments: list[tuple[str, str]], given: dict[str, str]) ->
     names = sorted(given.keys() - {"verb"})
     counts = Counter(name for name, _ in arguments)
     messages = [f"{name} is given more than once" for name in names if counts[name] > 1]
-    messages += [f"{name} has characters that XML cannot hold" for name in names if _NOT_XML.search(given[name])]
+    messages += [f"{name} has characters that XML cannot hold" for name in names if NOT_XML.search(given[name])]
     if resumable and "resumptionToken" in given:
         if len(names) > 1:
             messages.append("resumptionToken excludes all other arguments")
@@ -262,14 +262,14 @@ def _record(parent: etree._Element, record: SampleRecord) -> None:
     dublin_core.set(_name(XSI, "schemaLocation"), f"{OAI_DC} http://www.openarchives.org/OAI/2.0/oai_dc.xsd")
     for name, text, language in record.dc:
         value = etree.SubElement(dublin_core, _name(DC, name))
-        value.text = _NOT_XML.sub("", text)
+        value.text = NOT_XML.sub("", text)
         if language is not None:
             value.set(XML_LANG, language)
 
 
 def _add(parent: etree._Element, name: str, text: str | None = None) -> etree._Element:
     child = etree.SubElement(parent, _name(OAI, name))
-    child.text = None if text is None else _NOT_XML.sub("", text)
+    child.text = None if text is None else NOT_XML.sub("", text)
     return child
 
 

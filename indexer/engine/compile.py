@@ -38,6 +38,8 @@ from indexer.query import (
 
 Q = TypeVar("Q")
 
+TIE_BREAKER = 0.1  # of a word's other fields, beside its best one
+
 _TITLE = 100_000.0  # more than any words score
 _YEARS = (-9999, 99999)
 

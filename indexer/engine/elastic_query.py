@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
+from indexer.engine.compile import TIE_BREAKER
+
 Query: TypeAlias = dict[str, Any]
 
-_TIE_BREAKER = 0.1
 _EXPANSIONS = 500  # words that the last one of a phrase may become
 
 
@@ -49,7 +50,7 @@ class ElasticDialect:
         return {"constant_score": {"filter": query, "boost": score}}
 
     def best(self, queries: Sequence[Query]) -> Query:
-        return {"dis_max": {"queries": list(queries), "tie_breaker": _TIE_BREAKER}}
+        return {"dis_max": {"queries": list(queries), "tie_breaker": TIE_BREAKER}}
 
     def combined(
         self, must: Sequence[Query] = (), should: Sequence[Query] = (), must_not: Sequence[Query] = ()

@@ -8,11 +8,11 @@ from typing import Any
 from indexer.engine.compile import Compiler
 from indexer.engine.elastic_query import ElasticDialect, Query
 from indexer.engine.elastic_reading import WITH_DOCUMENTS, Reader, documents_in
-from indexer.engine.facets import Answers
+from indexer.engine.facets import MORE_LEADERS, Answers
 from indexer.engine.schema import SEARCHED, SHARED_KEYS, TITLE_ORDER, numbered, order_key
+from indexer.engine.words import TOLD_FIELDS
 from indexer.query import Facet, KeyField, Node, SearchRequest, Term
 
-_MORE_LEADERS = 65_000  # of each shard
 _NEAR = 50  # words that come into question for one that is unknown, a field
 _MOST_KEPT = 200_000
 _NO_HITS: Query = {"size": 0, "track_total_hits": False}
@@ -84,7 +84,7 @@ class ElasticWords:
 
     def frequencies(self, tokens: Collection[str]) -> dict[str, int]:
         ordered = sorted(tokens)
-        each = [self._reader.frequencies(name, ordered) for name in ("title", "subject", "abstract")] if tokens else []
+        each = [self._reader.frequencies(name, ordered) for name in TOLD_FIELDS] if tokens else []
         return {token: sum(found.get(token, 0) for found in each) for token in tokens}
 
     def values_of(self, kind: KeyField, numbers: Collection[int]) -> dict[int, str]:
@@ -137,7 +137,7 @@ class ElasticCounted:
     def leading(self, without: Facet | None, terms: Mapping[Facet, dict[str, Any]], *, more: bool) -> Answers:
         if not more:
             return {facet: self._first[str(without)][facet] for facet in terms}
-        aggregations = {facet: {"terms": {**asked, "shard_size": _MORE_LEADERS}} for facet, asked in terms.items()}
+        aggregations = {facet: {"terms": {**asked, "shard_size": MORE_LEADERS}} for facet, asked in terms.items()}
         query = self._compiler.narrowed(self._request, without)
         answers: Answers = self._reader.search({"query": query, "aggs": aggregations, **_NO_HITS})["aggregations"]
         return answers

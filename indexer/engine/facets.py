@@ -11,6 +11,7 @@ from indexer.engine.schema import FACET_FIELDS, NUMBER_FIELDS
 from indexer.query import Facet, In, KeyField, Node, SearchRequest
 
 _YEARS = 1000
+MORE_LEADERS = 65_000  # values of each part of an index that are compared, at the most
 _TIED = 10  # fetched beyond those that are shown
 
 Answers = dict[Facet, dict[str, Any]]

@@ -8,7 +8,7 @@ from typing import Any
 import tantivy
 from tantivy import Occur, Query
 
-_TIE_BREAKER = 0.1
+from indexer.engine.compile import TIE_BREAKER
 
 
 class TantivyDialect:
@@ -49,7 +49,7 @@ class TantivyDialect:
         return Query.const_score_query(query, score)
 
     def best(self, queries: Sequence[Query]) -> Query:
-        return Query.disjunction_max_query(queries, _TIE_BREAKER)
+        return Query.disjunction_max_query(queries, TIE_BREAKER)
 
     def combined(
         self, must: Sequence[Query] = (), should: Sequence[Query] = (), must_not: Sequence[Query] = ()

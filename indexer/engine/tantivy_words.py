@@ -9,14 +9,15 @@ import tantivy
 from tantivy import Query
 
 from indexer.engine.compile import Compiler
-from indexer.engine.facets import Answers
+from indexer.engine.facets import MORE_LEADERS, Answers
 from indexer.engine.schema import SEARCHED, SHARED_KEYS, TITLE_ORDER, numbered, order_key
 from indexer.engine.store import load
 from indexer.engine.tantivy_query import TantivyDialect, top
+from indexer.engine.words import TOLD_FIELDS
 from indexer.query import Facet, In, KeyField, Node, SearchRequest, Term
 
 # So many leading values of each segment of the index are compared, and where that leaves out any, so many.
-_LEADERS, _MORE_LEADERS = 10_000, 65_000
+_LEADERS = 10_000
 
 
 class TantivyWords:
@@ -59,8 +60,7 @@ class TantivyWords:
         return frequencies
 
     def frequencies(self, tokens: Collection[str]) -> dict[str, int]:
-        fields = ("title", "subject", "abstract")
-        return {token: sum(self._searcher.doc_freq(name, token) for name in fields) for token in tokens}
+        return {token: sum(self._searcher.doc_freq(name, token) for name in TOLD_FIELDS) for token in tokens}
 
     def _count(self, node: Node) -> int:
         return top(self._searcher, self._compiler.compile(node), 1)[0]
@@ -75,7 +75,7 @@ class TantivyCounted:
         self._request = request
 
     def leading(self, without: Facet | None, terms: Mapping[Facet, dict[str, Any]], *, more: bool) -> Answers:
-        leaders = _MORE_LEADERS if more else _LEADERS
+        leaders = MORE_LEADERS if more else _LEADERS
         answers: Answers = self._searcher.aggregate(
             self._compiler.narrowed(self._request, without),
             {facet: {"terms": {**asked, "segment_size": leaders}} for facet, asked in terms.items()},

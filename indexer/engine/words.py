@@ -15,6 +15,7 @@ from indexer.engine.schema import WORD_PLACES
 from indexer.parser import parse_query
 from indexer.query import KeyField, query_words
 
+TOLD_FIELDS = ("title", "subject", "abstract")  # whose words tell how rare a word is
 _TELLING_WORDS = 12
 _SHORTEST_MENDED = 4
 _MOST_TYPED = 40  # words; nobody waits for the end of a longer title

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from xml.sax.saxutils import escape, unescape
 
+from harvester.xml_chars import NOT_XML
 from indexer.document import Description
 from indexer.normalise.names import Name
 from indexer.normalise.rights import licence_url
@@ -23,7 +24,6 @@ _RESOLVERS = {
     "urn": "",
 }
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE = re.compile(r'<dc:([a-z]+)(?: xml:lang="([a-z-]+)")?>([^<]*)</dc:')
 
 
@@ -42,7 +42,7 @@ def make_statements(description: Description) -> tuple[Statement, ...]:
 
 def xml_text(text: str) -> str:
     """The text on one line, of characters that XML can hold."""
-    return " ".join(_NOT_XML.sub(" ", text).split())
+    return " ".join(NOT_XML.sub(" ", text).split())
 
 
 def render(statements: Iterable[Statement]) -> str:

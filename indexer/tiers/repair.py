@@ -6,7 +6,6 @@ whatever process, sees to it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,16 +26,14 @@ from harvester.catalogue.inventory import (
     restore_form,
 )
 from harvester.catalogue.lists import start_anew
-from harvester.errors import EngineBusyError, MemberError
+from harvester.errors import MemberError
 from harvester.oai.repair import read_page
-from indexer.build import CURSOR, advance
+from indexer.build import CURSOR, advance, when_free
 from indexer.engine import Engine
 from indexer.tiers.differences import Difference, Found
 from indexer.tiers.pages import find_body
 from indexer.works import assign
 
-_BUSY_SECONDS = 120
-_LOOK_SECONDS = 1
 _BY_ASSIGNING = frozenset({"keys-wrong", "work-wrong"})
 _BY_WRITING = frozenset({"work-unlisted", "work-unindexed", "work-gone", "document-differs"})
 
@@ -62,7 +59,7 @@ class Repair:
         for_index = [each for each in found if each.difference.kind in _BY_WRITING]
         self._touch({each.number for each in for_index if each.number})
         if strangers := [each.difference.what for each in for_index if not each.number]:
-            _when_free(lambda: self._engine.write([], strangers, self._engine.watermark()))
+            when_free(lambda: self._engine.write([], strangers, self._engine.watermark()))
         for each in found:
             kind = each.difference.kind
             if kind in self._one_by_one:
@@ -76,7 +73,7 @@ class Repair:
         Raises:
             EngineBusyError: another process has been writing it for long; what waits is written then.
         """
-        _when_free(lambda: advance(self._catalogue, self._engine, self._archive))
+        when_free(lambda: advance(self._catalogue, self._engine, self._archive))
 
     def _assign(self, found: Sequence[Found]) -> Collection[int]:
         """The records whose works were decided anew: all that have not changed since they were read."""
@@ -157,17 +154,3 @@ class Repair:
         with self._catalogue.write() as connection:
             correct_count(connection, found.number)
         return True
-
-
-def _when_free(write: Callable[[], object]) -> None:
-    """It was written, as soon as no other process wrote."""
-    until = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            write()
-        except EngineBusyError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return

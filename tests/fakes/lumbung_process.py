@@ -20,7 +20,7 @@ from typing import Any
 # The modules whose steps may be planted, by command.
 _STEPS = {
     "harvest": ("harvester.harvest", "harvester.listing", "harvester.run"),
-    "fulltext": ("harvester.fulltext.climb", "harvester.fulltext.run", "indexer.fulltext_cli"),
+    "fulltext": ("harvester.fulltext.climb", "harvester.fulltext.run", "harvester.fulltext.keep"),
 }
 
 
@@ -107,7 +107,7 @@ def run_harvest(home: Path, catalogue: str, plant: Plant | None, slugs: Sequence
     if plant is not None and plant.step == "COMMIT":
         _plant_in_commits(plant)
     elif plant is not None:
-        (module,) = (module for module in modules if hasattr(module, plant.step))
+        module = next(module for module in modules if hasattr(module, plant.step))
         setattr(module, plant.step, _deadly(getattr(module, plant.step), plant))
     sys.argv = ["lumbung", sys.argv[1], "--json", *slugs]
     web.cli.main()

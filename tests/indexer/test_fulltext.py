@@ -7,9 +7,11 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from click.testing import CliRunner
@@ -275,8 +277,11 @@ def test_every_failure_has_its_reason_with_url_and_date(thing: Thing, reason: st
 
 @ON_SQLITE
 def test_a_word_file_called_pdf_is_kept_as_what_it_is(scene: Scene) -> None:
-    word = b"PK\x03\x04....[Content_Types].xml....word/document.xml"
-    scene.site.things["/1.pdf"] = Thing(word)
+    word = BytesIO()
+    with ZipFile(word, "w") as package:
+        for part in ("[Content_Types].xml", "word/document.xml"):
+            package.writestr(part, "<x/>")
+    scene.site.things["/1.pdf"] = Thing(word.getvalue())
     (number,) = scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
     assert scene.fetch() == ["held"]
     assert str(scene.files(number)[0].media_type).endswith("wordprocessingml.document")
@@ -356,7 +361,7 @@ def test_one_thing_at_a_time_is_asked_of_a_host_and_hosts_are_asked_side_by_side
         host = f"127.0.0.{n}"
         scene.site.things |= {f"/{n}{m}.pdf": pdf(f"{n}{m}") for m in range(4)}
         scene.put(f"m{n}", *({"identifier": [scene.site.url(f"/{n}{m}.pdf", host)]} for m in range(4)), host=host)
-    scene.finder = scene.new_finder(replace(QUICK, pause=0.1))
+    scene.finder = scene.new_finder(replace(QUICK, pause=0.1, at_home=0.1))
     assert scene.fetch() == ["held"] * 16
     for n in range(1, 5):
         mine = sorted(one for one in scene.site.asked if one.host == f"127.0.0.{n}")

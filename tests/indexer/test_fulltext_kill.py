@@ -10,20 +10,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.files import FileSite, pdf
+from fakes.files import FileSite, Thing
 from fakes.lumbung_process import Harvests, Plant
 from filling import fill
 from sqlalchemy import select
 
 from harvester.archive import file_key, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
-from harvester.catalogue.files import get_rungs, list_files, list_unread
+from harvester.catalogue.files import get_rungs, list_files
 from harvester.catalogue.members import Member, add_member, get_member
 from harvester.catalogue.records import iter_records
-from harvester.catalogue.tables import fulltexts, leases
+from harvester.catalogue.tables import fulltexts, leases, texts
+from harvester.fulltext.keep import get_text
+from harvester.samples.pdf_writer import Line, write_pdf
 
-STEPS = ("keep_file", "put_file", "drop_part", "put_fulltext", "arrange_files", "COMMIT")
+STEPS = ("keep_file", "put_file", "drop_part", "put_fulltext", "arrange_files", "put_text", "COMMIT")
 FILES = 2
+WORDS = "Naskah ini cukup panjang untuk dibaca sebagai sebuah teks."
+
+
+def written(path: str) -> Thing:
+    """A PDF that can be read, of 200 kB, another one for each path."""
+    rest = f"%{path}{'x' * 200_000}\nstartxref".encode()
+    return Thing(write_pdf([[Line(70, 700, WORDS)]]).replace(b"startxref", rest))
 
 
 class Scene:
@@ -44,7 +53,7 @@ class Scene:
         """So many records more."""
         new = range(self.records, self.records + count)
         paths = {n: [f"/{n}/{at}/{at}.pdf" for at in range(FILES)] for n in new}
-        self.site.things |= {path: pdf(path, 200_000) for some in paths.values() for path in some}
+        self.site.things |= {path: written(path) for some in paths.values() for path in some}
         values = {n: {"title": [f"T {n}"], "identifier": [self.site.url(path) for path in paths[n]]} for n in new}
         fill(self.catalogue, "a", [(f"oai:a:{n}", values[n]) for n in new])
         self.records += count
@@ -65,7 +74,7 @@ class Scene:
             numbers = [record.number for record in iter_records(self.catalogue)]
             found = list_files(connection, numbers)
             states = connection.execute(select(fulltexts.c.state)).scalars().all()
-            unread = {kept.sha256 for kept in list_unread(connection, 1000)}
+            states_of_texts = connection.execute(select(texts.c.sha256, texts.c.state)).all()
             assert connection.execute(select(leases)).all() == []
             assert get_rungs(connection, get_member(connection, "a"))["metadata"].found == self.records
         assert states == ["held"] * self.records
@@ -74,8 +83,12 @@ class Scene:
         for path, file in kept.items():
             assert archive.get(file_key(str(file.sha256))) == self.site.things[path].body
         assert set(archive.iter_keys("files/")) == {file_key(str(file.sha256)) for file in kept.values()}
-        assert unread == {file.sha256 for file in kept.values()}
-        assert list((self.path / "incoming").iterdir()) == []
+        assert {sha256 for sha256, _ in states_of_texts} == {file.sha256 for file in kept.values()}
+        for sha256, state in states_of_texts:
+            assert (state, get_text(archive, sha256).strip()) == ("text", WORDS)
+        assert len(list(archive.iter_keys("texts/"))) == len(kept)
+        left = {path.name for path in (self.path / "incoming").iterdir()}
+        assert {name for name in left if not name.startswith("reading-")} == set()  # those go after some days
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +107,7 @@ def scene(tmp_path: Path, catalogue_url: str, processes: Harvests) -> Iterator[S
 
 def test_killed_before_and_after_every_step(scene: Scene) -> None:
     plants = [Plant(step, 1, before) for step in STEPS for before in (True, False)]
-    plants += [Plant("COMMIT", nth, before=True) for nth in range(2, 10)]
+    plants += [Plant("COMMIT", nth, before=True) for nth in range(2, 10, 2)]
     if scene.url.startswith("postgresql"):  # what is killed is the same
         plants = plants[-7:]
     for plant in random.Random(4).sample(plants, len(plants)):

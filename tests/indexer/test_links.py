@@ -293,7 +293,7 @@ def test_a_host_is_asked_one_thing_at_a_time_with_a_pause_whoever_links_to_it(
         site.pages |= {f"/to/{n}": Says(302, headers={"Location": site.url("/1")}) for n in range(3)}
         put("a", site.url("/1"), site.url("/1"))
         put("b", site.url("/to/1", "127.0.0.2"), site.url("/to/2", "127.0.0.3"))
-        assert check(context, Pace(pause=0.15, turn=20.0)) == ["alive"] * 4
+        assert check(context, Pace(pause=0.15, at_home=0.15, turn=20.0)) == ["alive"] * 4
         mine = sorted(one[3:] for one in site.asked if one.host == "127.0.0.1")
     assert len(mine) == 9  # robots.txt, and HEAD and GET four times
     assert all(later[0] - earlier[1] >= 0.14 for earlier, later in pairwise(mine))

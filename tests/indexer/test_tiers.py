@@ -644,7 +644,7 @@ def test_a_repair_waits_for_whoever_writes_the_index(home: Home, monkeypatch: py
         waited.set()
         writer.close()
 
-    monkeypatch.setattr("indexer.tiers.repair.time.sleep", wait)
+    monkeypatch.setattr("indexer.build.sleep", wait)
     assert home.check(repair=True) == {("work-unindexed", True): 2}
     assert waited.is_set()
     assert home.shown() == before

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from harvester.datestamps import parse_datestamp
 from harvester.errors import OaiError
+from harvester.xml_chars import NOT_XML
 
 MOST_BYTES = 1_000_000  # of a request that is read
 _MOST_ARGUMENTS = 50
@@ -27,7 +28,6 @@ VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?\Z", re.ASCII)
 _NAME = r"[A-Za-z0-9\-_.!~*'()]+"
 _GRAMMAR = {"metadataPrefix": re.compile(_NAME), "set": re.compile(f"{_NAME}(:{_NAME})*")}
-_XML_CANNOT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DAY = 86_400
 FOREVER = 1 << 50
 
@@ -76,7 +76,7 @@ def parse_request(pairs: Sequence[tuple[str, str]]) -> tuple[OaiRequest, list[Oa
 
 def shown(text: str) -> str:
     """A value of a stranger's for a message: short, in quotes, without what XML cannot hold."""
-    text = _XML_CANNOT.sub("\ufffd", text)
+    text = NOT_XML.sub("\ufffd", text)
     return f'"{text[:80]}..."' if len(text) > 80 else f'"{text}"'
 
 
@@ -88,7 +88,7 @@ def _argument_errors(verb: str, pairs: Sequence[tuple[str, str]], given: dict[st
     found += [
         f"the value of {shown(name)} holds bytes that are no UTF-8, or characters that XML cannot hold"
         for name in names
-        if _XML_CANNOT.search(given[name])
+        if NOT_XML.search(given[name])
     ]
     found += [f"the value of {shown(name)} is too long" for name in names if len(given[name]) > _LONGEST]
     if resumable and "resumptionToken" in given:
