@@ -307,7 +307,8 @@ class _Build:
                 live = list(get_works(connection, numbers, payloads=False))
                 ids = {each.work: each.id for each in live if each.work == each.number}
                 ids |= public_ids(connection, [number for number in numbers if number not in ids])
-                copies = Copies(list_copies(connection, [each.number for each in live]), self.catalogue.now())
+                held = list_copies(connection, [each.number for each in live], page_starts=False)
+            copies = Copies(held, self.catalogue.now())
             self._keep(self.reader([each.number for each in live if not self._is_read(each)]))
             grouped = groupby(live, key=lambda record: record.work)
             found = [self._document_of(records, ids[work], copies) for work, records in grouped]

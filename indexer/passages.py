@@ -24,21 +24,22 @@ from indexer.texts import choose_text
 
 _MOST_BYTES = 2_000_000  # of one work's texts that are looked through: a thousand pages
 _MOST_IN_ALL = 6_000_000  # for one page of results
+_WITH_PAGES = "application/pdf"  # others have none, or parts
 _SECONDS = 0.5  # after which the hits that are left have none
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The best place in a work's full text, matches marked. `page` counts from 1; None in a kind of file without pages.
+    """The best place in a work's full text, matches marked. `page` counts from 1; None where it is no PDF.
 
-    `file` is which of the work's `files` it is, from 1.
+    `file` is which of the work's `files` it is, from 1; `language` that of the text.
     """
 
     text: Fragment
     page: int | None
     file: int
     files: int
-    record: str
+    language: str | None
 
 
 def find_passages(
@@ -62,31 +63,38 @@ def find_passages(
     found: dict[str, Passage] = {}
     left = _MOST_IN_ALL
     for document in wanted:
-        of_holders = {id_: copies.get(records.get(id_, 0), ()) for id_ in holders[document.id]}
-        chosen = choose_text(of_holders.values())
+        chosen = choose_text(copies.get(records.get(record, 0), ()) for record in holders[document.id])
         if not chosen or left <= 0 or time.monotonic() > until:
             continue
-        record = next(id_ for id_, some in of_holders.items() if some and some[0].record_id == chosen[0].record_id)
-        best: tuple[Finding, int, int, str] | None = None
-        bytes_left = min(left, _MOST_BYTES)
-        for at, copy in enumerate(chosen):
-            text = _read(archive, copy, bytes_left)
-            bytes_left -= len(text)
-            left -= len(text)
-            language = copy.language or document.text_language
-            for page, piece in _iter_pages(text, copy.page_starts):
-                finding = matcher.find(piece, language)
-                if finding.count and (best is None or finding.worth > best[0].worth):
-                    best = finding, at, page, piece
-            if bytes_left <= 0 or time.monotonic() > until:
-                break
-        if best:
-            _, at, page, piece = best
-            text = " ".join(piece.split())
-            fragment = snippet(text, matcher, chosen[at].language or document.text_language)
-            numbered = page if len(chosen[at].page_starts) > 1 else None
-            found[document.id] = Passage(fragment, numbered, at + 1, len(chosen), record)
+        passage, read = _find_best(archive, chosen, matcher, document.text_language, min(left, _MOST_BYTES), until)
+        left -= read
+        if passage:
+            found[document.id] = passage
     return found
+
+
+def _find_best(
+    archive: Archive, copies: Sequence[Copy], matcher: Matcher, language: str | None, most: int, until: float
+) -> tuple[Passage | None, int]:
+    """The best passage of these files, as far as they were looked through, and how much that was."""
+    best: tuple[Finding, int, int, str] | None = None
+    read = 0
+    for at, copy in enumerate(copies):
+        text = _read(archive, copy, most - read)
+        read += len(text)
+        for page, piece in _iter_pages(text, copy.page_starts):
+            finding = matcher.find(piece, copy.language or language)
+            if finding.count and (best is None or finding.worth > best[0].worth):
+                best = finding, at, page, piece
+        if read >= most or time.monotonic() > until:
+            break
+    if best is None:
+        return None, read
+    _, at, page, piece = best
+    of_text = copies[at].language or language
+    numbered = page if copies[at].media_type == _WITH_PAGES else None
+    fragment = snippet(" ".join(piece.split()), matcher, of_text)
+    return Passage(fragment, numbered, at + 1, len(copies), of_text), read
 
 
 def _read(archive: Archive, copy: Copy, most: int) -> str:

@@ -9,10 +9,11 @@ from flask import Blueprint, render_template, request
 from flask_babel import gettext
 
 from harvester.catalogue.overview import find_names
-from harvester.errors import CatalogueUnavailableError, QueryRejectedError
+from harvester.errors import ArchiveError, CatalogueError, CatalogueUnavailableError, QueryRejectedError
 from indexer.engine import Bucket, Engine, Fragment, Hit, Results
 from indexer.highlight import Matcher, snippet
 from indexer.parser import parse_query
+from indexer.passages import Passage, find_passages
 from indexer.query import Facet
 from web import words
 from web.charts import year_bars
@@ -86,6 +87,17 @@ def member_names(tiers: Tiers, answer: Answer) -> dict[str, str]:
         return {}
 
 
+def passages_of(tiers: Tiers, answer: Answer) -> dict[str, Passage]:
+    """Where the hits' full texts match that nothing else of them explains, by document; none while texts are away."""
+    query, hits = parse_query(answer.question.text), answer.results.hits
+    if not answer.question.text or not any(hit.document.fulltext for hit in hits):
+        return {}
+    try:
+        return find_passages(tiers.catalogue, tiers.archive, query, [hit.document for hit in hits])
+    except (CatalogueError, ArchiveError):  # the hits are right without
+        return {}
+
+
 @blueprint.get("/search")
 def results() -> str:
     """The page of results."""
@@ -107,6 +119,7 @@ def results() -> str:
         bars=year_bars(found.facets.get("year", ()), question.years, [int(year) for year in question.values("year")]),
         chips=_chips(question, names),
         reasons=_reasons(question, found),
+        passages=passages_of(tiers, answer),
         readable=_readable(tiers.engine, question),
         sorts=[
             (words.SORTS[sort], replace(question, sort=sort, cursor=None).path(), sort == question.sort)
@@ -123,10 +136,16 @@ def _is_dead_end(answer: Answer) -> bool:
     return not answer.results.total and answer.question.narrowed
 
 
+def count_readable(engine: Engine, question: Question) -> int:
+    """How many of the works that the question finds have a full text."""
+    only = replace(question, fulltext=True, cursor=None)
+    return engine.search(replace(only.request((), size=1), highlight=False)).total
+
+
 def _readable(engine: Engine, question: Question) -> Choice:
     """The choice of works that have a full text, with their number."""
     only = replace(question, fulltext=True, cursor=None)
-    count = engine.search(replace(only.request((), size=1), highlight=False)).total
+    count = count_readable(engine, question)
     other = replace(only, fulltext=not question.fulltext)
     return Choice(gettext("With full text"), other.path(), count, question.fulltext)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, null, or_, select, update
 
 from harvester.catalogue.database import insert_new, is_among, pack_values
 from harvester.catalogue.members import Member, member_of
@@ -180,18 +180,21 @@ class Copy:
     characters: int
 
 
-def list_copies(connection: Connection, numbers: Collection[int]) -> dict[int, tuple[Copy, ...]]:
+def list_copies(
+    connection: Connection, numbers: Collection[int], *, page_starts: bool = True
+) -> dict[int, tuple[Copy, ...]]:
     """The files of these records that may be shown, in reading order, by the record's number.
 
-    Those of live records that are held, whose member wants full texts, and that were not taken down.
+    Those of live records that are held, whose member wants full texts, and that were not taken down. Without page
+    starts, which are many, where these are not asked for.
     """
     down = select(takedowns.c.id).where(
         takedowns.c.lifted_at.is_(None),
         or_(takedowns.c.record_id == files.c.record_id, takedowns.c.sha256 == files.c.sha256),
     )
     of_file = ("record_id", "position", "role", "url", "sha256", "media_type", "size", "fetched_at")
-    columns = [*(files.c[name] for name in of_file), texts.c.state, texts.c.language, texts.c.page_starts]
-    columns.append(texts.c.characters)
+    columns: list[ColumnElement[Any]] = [*(files.c[name] for name in of_file), texts.c.state, texts.c.language]
+    columns += [texts.c.page_starts if page_starts else null().label("page_starts"), texts.c.characters]
     query = (
         select(*columns)
         .join(fulltexts, fulltexts.c.record_id == files.c.record_id)

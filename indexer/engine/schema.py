@@ -21,9 +21,9 @@ Value: TypeAlias = str | int
 # Fields of exact tokens and of stems, with their weight: a title wins over an abstract, exact over stem.
 # The full text comes last: a word may stand in it by chance.
 EXACT_WEIGHTS = {
-    "title": 8.0, "author": 5.0, "subject": 4.0, "abstract": 1.5, "publisher": 1.0, "source": 1.0, "text": 0.5,
+    "title": 8.0, "author": 5.0, "subject": 4.0, "abstract": 1.5, "publisher": 1.0, "source": 1.0, "text": 0.3,
 }  # fmt: skip
-STEM_WEIGHTS = {"title_stem": 5.0, "subject_stem": 2.5, "abstract_stem": 1.0, "text_stem": 0.3}
+STEM_WEIGHTS = {"title_stem": 5.0, "subject_stem": 2.5, "abstract_stem": 1.0, "text_stem": 0.2}
 SEARCHED: dict[Field, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any": (tuple(EXACT_WEIGHTS), tuple(STEM_WEIGHTS)),
     "described": (tuple(EXACT_WEIGHTS)[:-1], tuple(STEM_WEIGHTS)[:-1]),

@@ -123,7 +123,7 @@ class _Look:
             stored = sql.get_match_keys(connection, wanted)
             moves = find_moves(connection, wanted) if wanted else {}
             held = {each.number for head in part.heads for each in standing.holders.get(head, ())}
-            copies = Copies(list_copies(connection, held), self._catalogue.now())
+            copies = Copies(list_copies(connection, held, page_starts=False), self._catalogue.now())
         found = list(part.found)
         for each in records:
             keys = wanted.get(each.number)

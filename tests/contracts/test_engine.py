@@ -21,6 +21,7 @@ from indexer.document import Document, Holder, Text
 from indexer.engine import Engine, Results
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.opening import open_engine as open_engine_of
+from indexer.engine.schema import make_entry
 from indexer.parser import parse_query
 from indexer.query import All, And, Facet, In, Not, Or, Phrase, Prefix, Range, SearchRequest, Sort, Term
 
@@ -807,6 +808,90 @@ def test_who_wrote_when_the_index_was_replaced_reads_the_watermark_again(open_en
     with pytest.raises(EngineBusyError):
         other.write([work(3)], (), 10)
     assert other.watermark() == 5
+
+
+# Full texts
+
+
+BOOK = work(
+    10,
+    "Irigasi di Bali",
+    abstracts=(Text("Pembagian air di sawah.", "id"),),
+    holders=(Holder("b-10", "b", fulltext=True),),
+)
+CHAPTERS = (
+    Text("Bab satu. Penelitian ini membandingkan subak di lima desa; wawancara dengan pekaseh", "id"),
+    Text("dilakukan pada musim tanam. The farmers were studying water sharing.", "en"),
+)
+
+
+@pytest.fixture
+def readers(library: Engine) -> Engine:
+    """Six works; one has a full text of two files."""
+    library.write([make_entry(BOOK, CHAPTERS)], (), 2)
+    return library
+
+
+def test_what_only_a_full_text_has_finds_the_work_and_the_document_does_not_keep_it(readers: Engine) -> None:
+    assert found(readers, "pekaseh") == found(readers, '"lima desa"') == found(readers, "wawanc*") == {"w010"}
+    assert found(readers, "sawah pekaseh") == {"w010"}
+    for query in (Phrase("desa lima"), Term("pekaseh", "title"), Term("pekaseh", "described")):
+        assert ids(readers.search(SearchRequest(query=query))) == []
+    assert readers.get("w010") == BOOK
+
+
+def test_the_files_of_a_full_text_are_one_text_each_stemmed_by_its_own_language(readers: Engine) -> None:
+    assert found(readers, '"dengan pekaseh dilakukan pada"') == {"w010"}
+    assert found(readers, "text:meneliti") == found(readers, "teks:teliti") == {"w010"}
+    assert found(readers, "text:study") == found(readers, "text:farmer") == {"w010"}
+    assert not readers.search(SearchRequest(query=Term("irigasi", "text"))).total  # the title has it
+
+
+def test_a_full_text_weighs_less_than_an_abstract_and_that_less_than_a_title(engine: Engine) -> None:
+    text = "seni tari dari desa ke desa di sepanjang pantai utara " * 20
+    others = [work(n, f"Karya {n}", abstracts=(Text("Sebuah karya tentang tari.", "id"),)) for n in range(20, 40)]
+    engine.write([make_entry(other, [Text(text, "id")]) for other in others], (), 1)
+    engine.write([work(1, "Gamelan"), work(2, abstracts=(Text("Tentang gamelan Jawa, dan tari.", "id"),))], (), 2)
+    engine.write([make_entry(work(3), [Text("gamelan " * 30 + text, "id")])], (), 3)
+    assert ids(engine.search(SearchRequest(query=parse_query("gamelan")))) == ["w001", "w002", "w003"]
+
+
+def test_writing_a_work_without_its_full_text_takes_the_text_away(readers: Engine) -> None:
+    readers.write([replace(BOOK, holders=(Holder("b-10", "b"),))], (), 3)
+    assert found(readers, "pekaseh") == set()
+    assert found(readers, "irigasi") == {"w010"}
+
+
+def test_works_whose_text_opens_can_be_told_from_others_in_a_query_and_by_the_filter(readers: Engine) -> None:
+    readable = {"w002", "w003", "w010"}
+    assert (
+        found(readers, "fulltext:yes")
+        == found(readers, "teks-lengkap:ya")
+        == found(readers, "", fulltext=True)
+        == readable
+    )
+    assert found(readers, "fulltext:no") == found(readers, "-fulltext:yes") == found(readers, "", fulltext=False)
+    assert found(readers, "fulltext:no") == {"w001", "w004", "w005"}
+    assert found(readers, "batik fulltext:ya") == found(readers, "batik", fulltext=True) == {"w002", "w003"}
+    counts = readers.search(SearchRequest(facets=("type",), fulltext=True)).facets["type"]
+    assert {bucket.value: bucket.count for bucket in counts} == {"thesis": 2, "article": 1}
+
+
+def test_of_an_overlong_full_text_the_beginning_is_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.engine.schema.MOST_CHARACTERS", 60)
+    engine.write([make_entry(work(1), [Text("permulaan " * 5, "id"), Text("ujungnya jauh sekali", "id")])], (), 1)
+    assert found(engine, "permulaan ujungnya") == {"w001"}
+    assert found(engine, "sekali") == set()
+
+
+def test_words_of_full_texts_are_neither_offered_nor_do_they_make_works_similar(readers: Engine) -> None:
+    assert readers.correct("pekasehh") is None
+    assert readers.correct("pekaseh") is None  # it finds something
+    assert readers.correct("irigasy") == "irigasi"
+    readers.write(
+        [make_entry(work(11, "Tenun"), [Text("irigasi irigasi bali", "id")]), work(12, "Irigasi di Lombok")], (), 3
+    )
+    assert [document.id for document in readers.similar("w010")] == ["w012"]
 
 
 # The embedded engine's own folder

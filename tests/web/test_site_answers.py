@@ -35,9 +35,12 @@ def test_the_api_answers_in_the_promised_shape(client: FlaskClient, network: Net
         "members": ["alfa", "beta"],
         "url": "https://alfa.example/batik/1",
         "fulltext": False,
+        "page": None,
+        "file": None,
     }
     assert answer["facets"]["member"] == [{"value": "alfa", "count": 1}, {"value": "beta", "count": 1}]
-    assert set(answer["facets"]) == {"member", "year", "type", "language", "subject"}
+    assert set(answer["facets"]) == {"member", "year", "type", "language", "subject", "fulltext"}
+    assert answer["facets"]["fulltext"] == []
     assert answer["next"] is None
 
 
