@@ -25,6 +25,7 @@ _MEASUREMENTS = (
     "search",
     "startup",
     "status",
+    "texts",
 )
 
 

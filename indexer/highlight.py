@@ -42,7 +42,7 @@ class Matcher:
     """The words of one query, ready to be looked for in many texts.
 
     A token matches by its exact form, by its stem in the text's language, or by the beginning that a
-    prefix query names.
+    prefix query names. `phrases` are the tokens that are to stand side by side.
     """
 
     def __init__(self, query: Node) -> None:
@@ -51,32 +51,42 @@ class Matcher:
         whole = {word: fold(word) for word in words if not word.endswith("*")}
         self._exact = frozenset(whole.values())
         self._stems = {tagged: exact for word, exact in whole.items() for tagged in query_stems(word)}
-        self._phrases = query_phrases(query)
+        self.phrases = query_phrases(query)
         self._known: dict[str | None, dict[str, str | None]] = {}
+        self._seen: dict[str | None, tuple[set[str], dict[str, str]]] = {}  # words of texts, and those that match
 
     def find(self, text: str, language: str | None) -> Finding:
         """What of the query stands in the text, wherever."""
         if not (self._exact or self._prefixes):
             return Finding()
-        known = self._known.setdefault(language, {})
+        seen, hits = self._seen.setdefault(language, (set(), {}))
         exact, stems = forms(language)
         parts = list_words(text, language)
-        distinct = set(parts)
-        for source in distinct.difference(known):
-            known[source] = self._find_word(exact[source], stems[source] if stems is not None else "")
-        wanted = {source for source in distinct if known[source] is not None}
+        for source in set(parts).difference(seen):
+            seen.add(source)
+            word = self._find_word(exact[source], stems[source] if stems is not None else "")
+            if word is not None:
+                hits[source] = word
+        wanted = set(hits).intersection(parts)
         if not wanted:
             return Finding()
-        words = frozenset(word for source in wanted if (word := known[source]) is not None)
-        phrases: frozenset[tuple[str, ...]] = frozenset()
-        if self._phrases:
+        words = frozenset(map(hits.__getitem__, wanted))
+        phrases = frozenset(phrase for phrase in self.phrases if words.issuperset(phrase))
+        if phrases:
             stream = f" {' '.join(map(exact.__getitem__, parts))} "
-            phrases = frozenset(phrase for phrase in self._phrases if f" {' '.join(phrase)} " in stream)
+            phrases = frozenset(phrase for phrase in phrases if f" {' '.join(phrase)} " in stream)
         return Finding(words, phrases, sum(map(wanted.__contains__, parts)))
+
+    def cores(self, language: str | None) -> tuple[str, ...]:
+        """For each word of the query, what the words of a text that match it have in them, in lower case, unless they
+        are written with accents."""
+        _, stems = forms(language)
+        words = (_core(word, stems[word] if stems is not None else "") for word in sorted(self._exact))
+        return (*self._prefixes, *words)
 
     def find_phrase(self, text: str, found: Sequence[_Match]) -> tuple[int, int] | None:
         """From and to of the first place where words that were found make a phrase of the query."""
-        for phrase in self._phrases:
+        for phrase in self.phrases:
             for at in range(len(found) - len(phrase) + 1):
                 run = found[at : at + len(phrase)]
                 if all(fold(text[m.start : m.end]) == word for m, word in zip(run, phrase, strict=True)) and not any(
@@ -112,6 +122,13 @@ class Matcher:
         if self._prefixes:
             return next((prefix for prefix in self._prefixes if token.startswith(prefix)), None)
         return None
+
+
+def _core(word: str, tagged: str) -> str:
+    """What a word has in common with all others of its stem: Indonesian changes the first letter, others the last."""
+    tag, _, stem = tagged.partition(":")
+    core = stem[1:] if tag == "id" else stem[:-1]
+    return (core if core in word else "") if stem else word
 
 
 def highlight(text: str, matcher: Matcher, language: str | None) -> Fragment:

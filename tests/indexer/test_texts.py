@@ -275,6 +275,11 @@ def test_a_page_with_more_of_the_words_is_better_and_words_match_by_their_stems(
     assert [text for text, marked in found.text.parts if marked] == ["meneliti", "sungai"]
 
 
+def test_a_page_that_writes_the_word_with_an_accent_is_found_as_well(shelf: Shelf) -> None:
+    shelf.hold(shelf.put("1"), ("Metode bayes. ", "Metode naïve Bayes dan Qur'an. "))
+    assert (shelf.passage("naive").page, shelf.passage("quran").page) == (2, 2)
+
+
 def test_only_works_whose_description_does_not_explain_the_hit_have_a_passage(shelf: Shelf) -> None:
     shelf.hold(shelf.put("1"), ("Pembagian air di Bali oleh Dewi Sari, dan pekaseh",))
     for met in ("air bali", '"pembagian air"', "dewi air", "air OR pekaseh", "pembag*", "-gunung air", "tahun:2019"):
