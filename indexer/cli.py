@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from harvester.catalogue.records import CataloguedRecord
     from indexer.build import BuildCounts, Progress
     from indexer.document import Description
+    from indexer.texts import Copies
+
+_RECORDS_AT_ONCE = 500
 
 
 @click.command()
@@ -65,10 +69,12 @@ def records(slugs: tuple[str, ...], *, as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from harvester.catalogue.database import open_catalogue
+    from harvester.catalogue.files import list_copies
     from harvester.catalogue.members import get_member, was_member
     from harvester.catalogue.records import iter_records, public_ids
     from harvester.settings import load_settings
     from indexer.crosswalks import describe
+    from indexer.texts import Copies
 
     with closing(open_catalogue(load_settings().catalogue_url)) as catalogue:
         with catalogue.read() as connection:
@@ -76,18 +82,23 @@ def records(slugs: tuple[str, ...], *, as_json: bool) -> None:
                 if not was_member(connection, slug):
                     get_member(connection, slug)  # says who there is
         this_year = datetime.fromtimestamp(catalogue.now(), UTC).year
-        for record in iter_records(catalogue, slugs):
-            work = record.id
-            if record.work != record.number:
-                with catalogue.read() as connection:
-                    work = public_ids(connection, [record.work])[record.work]
-            line = _line(record, describe(record, this_year=this_year), work)
-            if as_json:
-                click.echo(json.dumps(line, ensure_ascii=False))
-            else:
-                year = f"{line['year'] or '':<4}"
-                title = "(deleted)" if record.deleted else line["title"] or "(no title)"
-                click.echo(f"{record.id}  {record.member:<20}  {year}  {title}")
+        found = iter_records(catalogue, slugs)
+        while some := list(islice(found, _RECORDS_AT_ONCE)):
+            with catalogue.read() as connection:
+                works = public_ids(connection, [record.work for record in some])
+                copies = list_copies(connection, [record.number for record in some], page_starts=False)
+            readable = Copies(copies, catalogue.now())
+            for record in some:
+                line = _line(record, describe(record, this_year=this_year), works[record.work], readable)
+                _tell(record, line, as_json=as_json)
+
+
+def _tell(record: CataloguedRecord, line: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(line, ensure_ascii=False))
+    else:
+        title = "(deleted)" if record.deleted else line["title"] or "(no title)"
+        click.echo(f"{record.id}  {record.member:<20}  {line['year'] or '':<4}  {title}")
 
 
 @click.command()
@@ -219,7 +230,7 @@ def index_now() -> None:
         _report(counts, engine.count() if counts.documents or engine.watermark() else 0)
 
 
-def _line(record: CataloguedRecord, description: Description, work: str) -> dict[str, object]:
+def _line(record: CataloguedRecord, description: Description, work: str, copies: Copies) -> dict[str, object]:
     """What `lumbung records --json` promises to others' scripts."""
     from harvester.datestamps import format_datestamp, from_epoch
 
@@ -236,7 +247,7 @@ def _line(record: CataloguedRecord, description: Description, work: str) -> dict
         "type": description.type.type,
         "language": description.language,
         "url": description.landing_page,
-        "fulltext": False,
+        "fulltext": bool(copies.allowed(record.number, description.rights.access, description.rights.embargo_until)),
     }
 
 

@@ -26,8 +26,12 @@ class Copies:
 
     def open_for(self, reading: Reading) -> Sequence[Copy]:
         """Those of one record. What it says of its rights now counts, also before anybody has looked at its files."""
-        copies = self.of.get(reading.record, ())
-        return () if copies and withholding(reading.access, reading.embargo_until, self.now) else copies
+        return self.allowed(reading.record, reading.access, reading.embargo_until)
+
+    def allowed(self, record: int, access: str | None, embargo_until: str | None) -> Sequence[Copy]:
+        """Those of the record of this number, with these rights."""
+        copies = self.of.get(record, ())
+        return () if copies and withholding(access, embargo_until, self.now) else copies
 
     def mark(self, document: Document, reading: Reading) -> Document:
         """The document of one record, which tells whether a text of it opens."""

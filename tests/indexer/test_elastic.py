@@ -167,6 +167,15 @@ def test_shards_and_replicas_are_as_set_and_several_shards_answer_as_one(elastic
         beside.close()
 
 
+def test_documents_are_sent_in_parts_and_the_last_of_one_id_stands_all_the_same(
+    engine: ElasticEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.engine.elastic._PART", 1500)  # two or three documents
+    engine.write([document(5, "lama"), *(document(n, "kawung") for n in range(9))], ["w0003", "w0999"], 1)
+    assert engine.count() == 9
+    assert engine.search(SearchRequest(Term("kawung"))).total == 9
+
+
 # Another schema
 
 
