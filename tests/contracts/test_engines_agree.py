@@ -19,7 +19,7 @@ from indexer.crosswalks import describe_xml
 from indexer.document import Document
 from indexer.engine import Engine
 from indexer.engine.opening import open_engine
-from indexer.engine.schema import SORT_FIELDS, project
+from indexer.engine.schema import SORT_FIELDS, Entry, make_entry, project
 from indexer.parser import parse_query
 from indexer.query import Facet, SearchRequest, Sort
 from indexer.unite import document_of
@@ -75,6 +75,15 @@ def make_queries(documents: Sequence[Document]) -> list[str]:
     return queries
 
 
+def with_texts(documents: Sequence[Document]) -> list[Entry]:
+    """Every third document has a full text: the abstracts of the next ten that have one, as so many files."""
+    abstracts = [document.abstracts[0] for document in documents if document.abstracts]
+    return [
+        make_entry(document, [] if at % 3 else [abstracts[n % len(abstracts)] for n in range(at, at + 10)])
+        for at, document in enumerate(documents)
+    ]
+
+
 @pytest.fixture(scope="module")
 def pair(
     shared_data: Path, tmp_path_factory: pytest.TempPathFactory, elasticsearch_module_index: str
@@ -85,9 +94,10 @@ def pair(
         open_engine(Settings(home=home)),
         open_engine(Settings(home=home, engine=elasticsearch_module_index, engine_replicas=0)),
     ]
+    entries = with_texts(documents)
     for engine in engines:
-        for start in range(0, len(documents), 2000):  # in several parts, as an index grows
-            engine.write(documents[start : start + 2000], (), start + 1)
+        for start in range(0, len(entries), 2000):  # in several parts, as an index grows
+            engine.write(entries[start : start + 2000], (), start + 1)
     yield Pair(documents, *engines, make_queries(documents))
     for engine in engines:
         engine.close()
