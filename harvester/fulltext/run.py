@@ -34,12 +34,12 @@ from harvester.catalogue.leases import claim_host, release
 from harvester.catalogue.members import Member
 from harvester.catalogue.records import CataloguedRecord, get_records
 from harvester.catalogue.takedowns import find_records_down
-from harvester.datestamps import parse_datestamp
 from harvester.errors import HarvestSupersededError, ThrottledError
 from harvester.fulltext.climb import Climb, Tools, request_url
 from harvester.fulltext.fetch import Fetcher, drop_old_parts
 from harvester.fulltext.keep import incoming
 from harvester.fulltext.ladder import FORMATS, Clues
+from harvester.fulltext.rights import find_bar
 from harvester.fulltext.states import FetchError, Outcome, after_attempt
 from harvester.oai.page import make_parser
 from harvester.owners import new_owner
@@ -267,16 +267,7 @@ def _withheld(record: CataloguedRecord, clues: Clues, now: int, *, is_down: bool
         return Outcome("withheld", "taken-down")
     if record.deleted:
         return Outcome("withheld", "deleted")
-    if clues.embargo_until:
-        ends = parse_datestamp(clues.embargo_until)
-        until = None if ends is None else int(ends.timestamp())
-        if until is None or until > now:
-            return Outcome("withheld", "embargoed", until=until)
-    elif clues.access == "embargoed":
-        return Outcome("withheld", "embargoed")
-    if clues.access in {"restricted", "closed"}:
-        return Outcome("withheld", "restricted")
-    return None
+    return find_bar(clues.access, clues.embargo_until, now)
 
 
 def _hash(clues: Clues) -> str:
