@@ -12,6 +12,7 @@ from harvester.catalogue.links import find_dead
 from harvester.catalogue.overview import find_names, find_silent
 from harvester.catalogue.records import CataloguedRecord, find_record, get_works, public_ids
 from harvester.catalogue.tables import members
+from harvester.catalogue.takedowns import find_records_down
 from harvester.datestamps import from_epoch
 from harvester.errors import EngineError
 from indexer.crosswalks import describe
@@ -71,11 +72,12 @@ def record(name: str) -> ResponseReturnValue:
             abort(404)
         names = find_names(connection, [found.member])
         if found.deleted:  # its member may be registered no more, but has its name still
+            down = bool(find_records_down(connection, [found.number]))
             former = connection.scalar(select(members.c.name).where(members.c.slug == found.member))
     if name != name.lower():  # read aloud, typed in capitals
         return redirect(url_for("record.record", name=name.lower()), 301)
     if found.deleted:
-        gone = make_response(render_template("gone.html", record=found, names=names, former=former), 410)
+        gone = make_response(render_template("gone.html", record=found, names=names, former=former, down=down), 410)
         return gone if dot else _negotiable(gone)
     view = view_record(tiers, found)
     export = EXPORTS[suffix] if dot else _wanted_export()
