@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = "lumbung.toml"
 _DOMAIN = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*(\.[a-zA-Z][a-zA-Z0-9-]*)+")  # Spec: guidelines-oai-identifier 2.1
+_KEY_LENGTH = 16
 _INDEX_NAME = re.compile(r"(?:/(?:[a-z0-9][a-z0-9_.-]{0,99}/?)?)?")
 
 
@@ -66,6 +67,12 @@ class Settings(BaseSettings):
         "",
         description="signs tokens; several, apart by spaces: the first signs, the others are believed, too; default: "
         "made once, kept in the home folder",
+        repr=False,
+    )
+    operator_key: str = Field(
+        "",
+        description="password of the operators' page /takedowns, of 16 characters at least; default: there is no such "
+        "page",
         repr=False,
     )
     max_wait: float = Field(
@@ -161,6 +168,13 @@ class Settings(BaseSettings):
             right = False
         if value and not right:
             raise ValueError("must be an address such as https://s3.example:9000, with no key in it")
+        return value
+
+    @field_validator("operator_key")
+    @classmethod
+    def _operator_key_is_long(cls, value: str) -> str:
+        if value and len(value) < _KEY_LENGTH:
+            raise ValueError(f"must have {_KEY_LENGTH} characters or more")
         return value
 
     @field_validator("smtp")

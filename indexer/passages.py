@@ -52,7 +52,7 @@ def find_passages(
     Raises:
         CatalogueError, ArchiveError: one of the two does not answer.
     """
-    matcher, until = Matcher(query), time.monotonic() + _SECONDS
+    matcher = Matcher(query)
     wanted = [each for each in documents if each.fulltext and not _is_met(query, _described(each, matcher))]
     if not wanted or not query_words(query):
         return {}
@@ -62,7 +62,7 @@ def find_passages(
         records = {each.public_id: each.number for each in get_records(connection, ids=numbers)}
         copies = list_copies(connection, records.values())
     found: dict[str, Passage] = {}
-    left = _MOST_IN_ALL
+    left, until = _MOST_IN_ALL, time.monotonic() + _SECONDS
     for document in wanted:
         chosen = choose_text(copies.get(records.get(record, 0), ()) for record in holders[document.id])
         if not chosen or left <= 0 or time.monotonic() > until:

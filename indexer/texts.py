@@ -11,7 +11,7 @@ from harvester.archive import Archive
 from harvester.catalogue.files import Copy
 from harvester.errors import ArchiveError
 from harvester.fulltext.keep import get_text
-from harvester.fulltext.states import withholding
+from harvester.fulltext.rights import find_bar
 from indexer.document import Document, Text
 from indexer.engine.schema import MOST_CHARACTERS
 from indexer.reading import Reading
@@ -31,7 +31,7 @@ class Copies:
     def allowed(self, record: int, access: str | None, embargo_until: str | None) -> Sequence[Copy]:
         """Those of the record of this number, with these rights."""
         copies = self.of.get(record, ())
-        return () if copies and withholding(access, embargo_until, self.now) else copies
+        return () if copies and find_bar(access, embargo_until, self.now) else copies
 
     def mark(self, document: Document, reading: Reading) -> Document:
         """The document of one record, which tells whether a text of it opens."""

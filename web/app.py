@@ -6,7 +6,22 @@ from flask import Flask
 
 from harvester.logs import set_up_logging
 from harvester.settings import Settings, load_settings
-from web import about, api, check, feeds, health, home, members, metrics, problems, record, search, words
+from web import (
+    about,
+    api,
+    check,
+    copies,
+    feeds,
+    health,
+    home,
+    members,
+    metrics,
+    problems,
+    record,
+    search,
+    takedowns,
+    words,
+)
 from web.assets import use_assets
 from web.failures import use_failures
 from web.headers import use_headers
@@ -48,6 +63,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     use_assets(app)
     use_headers(app)
     use_failures(app)
-    for module in (home, search, record, members, problems, check, feeds, about, api, health, metrics, provider):
+    for module in (
+        home,
+        search,
+        record,
+        copies,
+        takedowns,
+        members,
+        problems,
+        check,
+        feeds,
+        about,
+        api,
+        health,
+        metrics,
+        provider,
+    ):
         app.register_blueprint(module.blueprint)
     return app

@@ -31,7 +31,7 @@ _COMMANDS = {
     "check": ("indexer.cli:check_tiers", "Compare archive, catalogue and index, and mend what differs."),
     "links": ("indexer.cli:links", "Check the links of records that are due."),
     "fulltext": ("indexer.fulltext_cli:fulltext", "Find and fetch the files of records that are due, and read them."),
-    "takedown": ("harvester.takedown_cli:takedown", "Take a record or a file down for ever, or lift that."),
+    "takedown": ("web.takedown_cli:takedown", "Take a record or a file down for ever, or lift that."),
     "records": ("indexer.cli:records", "Print every record of the catalogue."),
     "status": ("harvester.cli:status", "Show each member's last attempt, outcome and counts."),
     "catalogue": ("harvester.catalogue_cli:catalogue", "The catalogue: copy it to another database."),

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 from werkzeug.exceptions import HTTPException
 
-from harvester.errors import CatalogueError, EngineError, QueryRejectedError
+from harvester.errors import ArchiveError, CatalogueError, EngineError, QueryRejectedError
 
 RETRY_AFTER = "30"  # seconds: an index or a database is back within moments, or a person must look
 
@@ -30,6 +30,10 @@ _WORDS: dict[int, tuple[Any, Any]] = {
         _l("The index is being built or cannot be reached. Nothing is lost: please try again in half a minute."),
     ),
 }
+_ARCHIVE_DOWN = (
+    _l("The archive cannot be reached"),
+    _l("The store of the copies does not answer just now. Nothing is lost: please try again in half a minute."),
+)
 _CATALOGUE_DOWN = (
     _l("The catalogue cannot be reached"),
     _l("Its database does not answer just now. Nothing is lost: please try again in half a minute."),
@@ -39,9 +43,10 @@ _CATALOGUE_DOWN = (
 def use_failures(app: Flask) -> None:
     """Every failure has its designed answer: a page for readers, JSON for programs."""
     app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(QueryRejectedError, lambda _: _answer(400, *_WORDS[400]))
+    app.register_error_handler(QueryRejectedError, lambda _: answer_failure(400, *_WORDS[400]))
     app.register_error_handler(EngineError, _answer_engine_down)
     app.register_error_handler(CatalogueError, _answer_catalogue_down)
+    app.register_error_handler(ArchiveError, _answer_archive_down)
 
 
 def _answer_http(error: HTTPException) -> ResponseReturnValue:
@@ -49,20 +54,26 @@ def _answer_http(error: HTTPException) -> ResponseReturnValue:
         return error.get_response()  # a redirect to the address with a slash
     status = error.code or 500
     heading, sentence = _WORDS.get(status, _WORDS[400 if status < 500 else 500])
-    return _answer(status, heading, sentence)
+    return answer_failure(status, heading, sentence)
 
 
 def _answer_engine_down(error: EngineError) -> ResponseReturnValue:
     current_app.logger.warning("the engine does not answer: %s", error)
-    return _answer(503, *_WORDS[503])
+    return answer_failure(503, *_WORDS[503])
 
 
 def _answer_catalogue_down(error: CatalogueError) -> ResponseReturnValue:
     current_app.logger.warning("%s", error)
-    return _answer(503, *_CATALOGUE_DOWN)
+    return answer_failure(503, *_CATALOGUE_DOWN)
 
 
-def _answer(status: int, heading: Any, sentence: Any) -> ResponseReturnValue:
+def _answer_archive_down(error: ArchiveError) -> ResponseReturnValue:
+    current_app.logger.warning("%s", error)
+    return answer_failure(503, *_ARCHIVE_DOWN)
+
+
+def answer_failure(status: int, heading: Any, sentence: Any) -> ResponseReturnValue:
+    """The page, or the JSON, that says so, with this status."""
     if request.path.startswith("/api/") or request.path.endswith(".json"):
         answer = jsonify(error=str(heading), detail=str(sentence))
     else:

@@ -9,15 +9,17 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from harvester.catalogue.links import find_dead
-from harvester.catalogue.overview import find_names
+from harvester.catalogue.overview import find_names, find_silent
 from harvester.catalogue.records import CataloguedRecord, find_record, get_works, public_ids
 from harvester.catalogue.tables import members
+from harvester.catalogue.takedowns import find_records_down
 from harvester.datestamps import from_epoch
 from harvester.errors import EngineError
 from indexer.crosswalks import describe
 from indexer.document import Description, Document
 from indexer.normalise.rights import licence_url
 from web import words
+from web.copies import ShownCopy, list_shown
 from web.exports import EXPORTS, Export
 from web.links import full_url, safe_url
 from web.locales import present_locale
@@ -35,12 +37,15 @@ _ALSO = {"application/json": "json", "text/x-bibtex": "bib", "text/xml": "xml"}
 @dataclass(frozen=True, slots=True)
 class Held:
     """A record of the work with the member that holds it. `url` leads to the member's own page, if anywhere; it did not
-    answer since `dead_since`, or does as far as is known."""
+    answer since `dead_since`, or does as far as is known; the member's whole server did not since `silent_since`.
+    `copies` are those of its files that may be shown."""
 
     record: CataloguedRecord
     member: str
     url: str | None
     dead_since: int | None
+    silent_since: int | None
+    copies: tuple[ShownCopy, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,12 @@ def record(name: str) -> ResponseReturnValue:
             abort(404)
         names = find_names(connection, [found.member])
         if found.deleted:  # its member may be registered no more, but has its name still
+            down = bool(find_records_down(connection, [found.number]))
             former = connection.scalar(select(members.c.name).where(members.c.slug == found.member))
     if name != name.lower():  # read aloud, typed in capitals
         return redirect(url_for("record.record", name=name.lower()), 301)
     if found.deleted:
-        gone = make_response(render_template("gone.html", record=found, names=names, former=former), 410)
+        gone = make_response(render_template("gone.html", record=found, names=names, former=former, down=down), 410)
         return gone if dot else _negotiable(gone)
     view = view_record(tiers, found)
     export = EXPORTS[suffix] if dot else _wanted_export()
@@ -85,17 +91,26 @@ def view_record(tiers: Tiers, record: CataloguedRecord) -> RecordView:
     with tiers.catalogue.read() as connection:
         siblings = [other for other in get_works(connection, [record.work]) if other.id != record.id]
         work = public_ids(connection, [record.work]).get(record.work, record.id)
-        names = find_names(connection, {one.member for one in (record, *siblings)})
-        dead = find_dead(connection, [one.number for one in (record, *siblings)])
-    description = describe(record, this_year=this_year)
+        described = [(one, describe(one, this_year=this_year)) for one in (record, *siblings)]
+        slugs = {one.member for one, _ in described}
+        names, silent = find_names(connection, slugs), find_silent(connection, slugs)
+        dead = find_dead(connection, [one.number for one, _ in described])
+        copies = list_shown(connection, described, tiers.catalogue.now())
 
-    def held(one: CataloguedRecord, described: Description) -> Held:
+    def held(one: CataloguedRecord, description: Description) -> Held:
         link = dead.get(one.number)
-        since = link.since if link and link.url == described.landing_page else None
-        return Held(one, names.get(one.member, one.member), safe_url(described.landing_page), since)
+        since = link.since if link and link.url == description.landing_page else None
+        return Held(
+            one,
+            names.get(one.member, one.member),
+            safe_url(description.landing_page),
+            since,
+            silent.get(one.member),
+            copies.get(one.number, ()),
+        )
 
-    others = tuple(held(other, describe(other, this_year=this_year)) for other in siblings)
-    return RecordView(record, description, held(record, description), others, work)
+    own, *others = (held(*each) for each in described)
+    return RecordView(record, described[0][1], own, tuple(others), work)
 
 
 def _page(tiers: Tiers, view: RecordView) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _l
 
+from harvester.catalogue.files import Copy
 from harvester.catalogue.harvests import Run
 from indexer.normalise import languages
 from indexer.query import Sort
@@ -83,6 +84,16 @@ SORTS: dict[Sort, Any] = {
     "added": _l("Latest arrivals"),
 }
 
+# Kinds of files, by media type.
+MEDIA: dict[str, Any] = {
+    "application/pdf": "PDF",
+    "application/epub+zip": "EPUB",
+    "application/x-ole-storage": "Word",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "Word",
+    "text/html": _l("Web page"),
+    "text/plain": _l("Plain text"),
+}
+
 ACCESS: dict[str, Any] = {
     "open": _l("Open to everyone"),
     "embargoed": _l("Under embargo"),
@@ -134,6 +145,14 @@ def state_word(state: str) -> str:
 def format_bytes(size: int) -> str:
     """A number of bytes as people say it: 1,204 kB."""
     return f"{format_number(-(-size // 1000))} kB"
+
+
+def copy_facts(copy: Copy) -> str:
+    """What kind of file a copy is, and how long: `PDF, 12 pages, 1,204 kB`."""
+    pages = len(copy.page_starts)
+    kind = str(MEDIA.get(copy.media_type, copy.media_type))
+    counted = [ngettext("%(count)s page", "%(count)s pages", pages, count=format_number(pages))] if pages > 1 else []
+    return ", ".join([kind, *counted, format_bytes(copy.size)])
 
 
 def type_name(code: str, level: str | None = None) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _JOB_SECONDS = 60
 _LINK_SECONDS = 300
+_REDACT_SECONDS = 300
 _FILE_SECONDS = 5  # between the turns at the hosts' files: harvests may have them then
 _REPORT_SECONDS = 86_400
 _CHECK_RULE = "30 1 * * *"  # every night
@@ -66,6 +67,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
         Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE, wave=3),
         Job("fulltext", _FILE_SECONDS, new_job(hosts)),
         Job("read", _JOB_SECONDS, read_job, wave=1),
+        Job("redact", _REDACT_SECONDS, _redact),
         Job("verify", _REPORT_SECONDS, _verify, rule=_VERIFY_RULE),
     ]
     if settings.link_days:
@@ -100,6 +102,14 @@ def _mail(context: HarvestContext) -> None:
     from web.mail import send_due_mails
 
     send_due_mails(context.settings, context.catalogue, context.stop)
+
+
+def _redact(context: HarvestContext) -> str | None:
+    """Pages that came since, and those of takedowns whose command was killed; which ones a person must look at."""
+    from harvester.fulltext.redact import settle_takedowns
+
+    left = settle_takedowns(context.catalogue, context.archive, context.stop).left
+    return f"{len(left)} archived pages could not be redacted, {left[0]} say" if left else None
 
 
 def _verify(context: HarvestContext) -> str | None:

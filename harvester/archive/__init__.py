@@ -1,4 +1,5 @@
-"""The archive: every page and file a member sent, byte for byte. The truth about bytes; what is in it never changes."""
+"""The archive: every page and file a member sent, byte for byte. The truth about bytes; what is in it changes only
+where something in it was taken down."""
 
 from __future__ import annotations
 
@@ -40,6 +41,11 @@ class Archive(Protocol):
     def iter_bytes(self, key: str, first: int = 0, last: int | None = None) -> Iterator[bytes]:
         """The object's bytes from the one at `first` to the one at `last`, that included, or to its end; in pieces of
         which none is empty, and a megabyte at most. Raises `ObjectNotFoundError` before the first piece.
+        """
+
+    def replace(self, key: str, content: bytes) -> None:
+        """The object stands under the key in the place of what was there, if anything: at once, and on stable storage.
+        For what must not stay as it came.
         """
 
     def remove(self, key: str) -> None:
@@ -113,10 +119,16 @@ def find_last_page(archive: Archive, slug: str, harvest_id: int) -> int:
 
 def put_page(archive: Archive, key: str, body: bytes) -> None:
     """The answer's bytes are kept verbatim (zstd) under the key."""
+    archive.put(key, pack_page(body))
+
+
+def pack_page(body: bytes) -> bytes:
+    """The answer's bytes as its object has them."""
     compressor = getattr(_local, "compressor", None)
     if compressor is None:  # it holds a megabyte of tables
         compressor = _local.compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
-    archive.put(key, compressor.compress(body))
+    packed: bytes = compressor.compress(body)
+    return packed
 
 
 def get_page(archive: Archive, key: str) -> bytes:

@@ -43,8 +43,17 @@ class LocalArchive:
 
         self._put(key, write, lambda there: cmp(there, path, shallow=False))
 
-    def _put(self, key: str, write: Callable[[BinaryIO], None], is_there: Callable[[Path], bool]) -> None:
-        """The object is written aside, synced, and then linked to its name: never half there."""
+    def replace(self, key: str, content: bytes) -> None:
+        """See `Archive.replace`."""
+
+        def write(file: BinaryIO) -> None:
+            file.write(content)
+
+        self._put(key, write)
+
+    def _put(self, key: str, write: Callable[[BinaryIO], None], is_there: Callable[[Path], bool] | None = None) -> None:
+        """The object is written aside, synced, and then linked to its name: never half there. Without `is_there`, in
+        the place of any other."""
         path = self._path(key)
         try:
             self._make_folder(path.parent)
@@ -54,9 +63,12 @@ class LocalArchive:
                     write(file)
                     file.flush()
                     os.fsync(file.fileno())
-                os.link(aside, path)
+                if is_there is None:
+                    aside.replace(path)
+                else:
+                    os.link(aside, path)
             except FileExistsError:
-                if not is_there(path):
+                if is_there is None or not is_there(path):
                     raise ArchiveError(f"the archive holds other bytes under {key} already") from None
             finally:
                 aside.unlink(missing_ok=True)

@@ -140,6 +140,12 @@ class S3Archive:
             if first >= total:
                 return
 
+    def replace(self, key: str, content: bytes) -> None:
+        """See `Archive.replace`."""
+        name = self._name(key)
+        with self._locks[hash(key) % _LOCKS]:
+            self._ask(f"keep {key}", lambda: self._write(name, content))
+
     def remove(self, key: str) -> None:
         """See `Archive.remove`."""
         name = self._name(key)
@@ -166,10 +172,13 @@ class S3Archive:
             if self._read(name) != content:
                 raise ArchiveError(f"the archive holds other bytes under {key} already")
         except self._client.exceptions.NoSuchKey:
-            if len(content) <= _PART_BYTES:
-                self._told(self._client.put_object(Bucket=self._bucket, Key=name, Body=content), "ETag")
-                return
-            self._send(name, BytesIO(content))
+            self._write(name, content)
+
+    def _write(self, name: str, content: bytes) -> None:
+        if len(content) <= _PART_BYTES:
+            self._told(self._client.put_object(Bucket=self._bucket, Key=name, Body=content), "ETag")
+            return
+        self._send(name, BytesIO(content))
 
     def _send(self, name: str, file: BinaryIO) -> None:
         # Nothing is seen under the key before all parts are there.

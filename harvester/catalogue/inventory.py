@@ -100,6 +100,18 @@ def iter_runs(catalogue: Catalogue) -> Iterator[RunPages]:
                 yield RunPages(slug, folder, [(key, size) for key, size in connection.execute(query)])
 
 
+def list_runs(connection: Connection, member_id: int) -> tuple[str, tuple[int, ...]]:
+    """The member's slug, by which its pages are kept, and its runs, ascending."""
+    slug = connection.execute(select(members.c.slug).where(members.c.id == member_id)).scalar_one()
+    runs = select(harvests.c.id).where(harvests.c.member_id == member_id).order_by(harvests.c.id)
+    return slug, tuple(connection.execute(runs).scalars())
+
+
+def resize_page(connection: Connection, key: str, size: int) -> None:
+    """The page under this key has so many bytes now."""
+    connection.execute(update(pages).where(pages.c.archive_key == key).values(size=size))
+
+
 def is_spoken_for(connection: Connection, run_id: int, key: str) -> bool:
     """Whether a page of the run names this object, or may do so soon, as the run goes on."""
     open_run = select(harvests.c.id).where(harvests.c.id == run_id, harvests.c.outcome.is_(None))

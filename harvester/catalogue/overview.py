@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, not_, or_, select, true
 
 from harvester.catalogue.findings import RunReport, to_run
 from harvester.catalogue.harvests import SUCCESSES
-from harvester.catalogue.tables import harvests, members
+from harvester.catalogue.tables import harvests, members, problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,24 @@ def find_names(connection: Connection, slugs: Iterable[str]) -> dict[str, str]:
     """The names of those of these that are registered, by slug."""
     query = select(members.c.slug, members.c.name).where(members.c.slug.in_(set(slugs)), _REGISTERED)
     return {row.slug: row.name for row in connection.execute(query)}
+
+
+def find_silent(connection: Connection, slugs: Iterable[str]) -> dict[str, int]:
+    """Those of these members whose server did not answer the newest harvest that ended, and when it was found so
+    first."""
+    no_answer = exists().where(problems.c.harvest_id == harvests.c.id, problems.c.code.in_(_NO_ANSWER))
+    ended = and_(harvests.c.kind == "harvest", harvests.c.outcome.is_not(None))
+    heard = _last(harvests.c.outcome.is_not(None), or_(harvests.c.outcome.in_(SUCCESSES), not_(no_answer)))
+    query = (
+        select(members.c.slug, func.min(harvests.c.started_at))
+        .join(harvests, harvests.c.member_id == members.c.id)
+        .where(members.c.slug.in_(set(slugs)), ended, harvests.c.id > func.coalesce(heard.scalar_subquery(), 0))
+        .group_by(members.c.slug)
+    )
+    return {str(slug): int(since) for slug, since in connection.execute(query)}
+
+
+_NO_ANSWER = ("unreachable", "server-error")
 
 
 def state_of(*, paused: bool, halted: str | None, attempt: RunReport | None) -> str:

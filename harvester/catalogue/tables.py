@@ -375,6 +375,7 @@ takedowns = Table(
     Column("made_at", BigInteger, nullable=False),
     Column("lifted_at", BigInteger),
     Column("lifted_note", Text),
+    Column("redacted_upto", Text, nullable=False, server_default=""),  # the last archived page that was looked at
 )
 
 # How far a reader of the records table came: (datestamp, id), both inclusive.

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 
 from harvester.catalogue.database import is_among, pack_values
-from harvester.catalogue.tables import takedowns
+from harvester.catalogue.tables import records, takedowns
 
 
 @dataclass(frozen=True, slots=True)
 class Takedown:
-    """One takedown, of a record or of a file; `lifted_at` where it was taken back."""
+    """One takedown, of a record or of a file; `lifted_at` where it was taken back.
+
+    `redacted_upto`: the last archived page that was looked at for the record; empty where nothing is cut out.
+    """
 
     id: int
     record_id: int | None
@@ -22,6 +26,14 @@ class Takedown:
     made_at: int
     lifted_at: int | None = None
     lifted_note: str | None = None
+    redacted_upto: str = ""
+
+
+class Unsettled(NamedTuple):
+    """A takedown whose archived pages are to be looked at, and the member whose they are."""
+
+    member_id: int
+    takedown: Takedown
 
 
 def is_up(record: ColumnElement[int]) -> ColumnElement[bool]:
@@ -39,6 +51,19 @@ def find_takedown(connection: Connection, record: int | None, sha256: str | None
 def list_takedowns(connection: Connection) -> tuple[Takedown, ...]:
     """All there ever were, the newest first."""
     return tuple(Takedown(*row) for row in connection.execute(_ALL.order_by(takedowns.c.id.desc())))
+
+
+def list_unsettled(connection: Connection) -> tuple[Unsettled, ...]:
+    """Takedowns of records that are in force, and lifted ones with pieces of pages cut out; by member."""
+    query = _ALL.add_columns(records.c.member_id).join(records, records.c.id == takedowns.c.record_id)
+    query = query.where(or_(takedowns.c.lifted_at.is_(None), takedowns.c.redacted_upto != ""))
+    rows = connection.execute(query.order_by(records.c.member_id, takedowns.c.id))
+    return tuple(Unsettled(row[-1], Takedown(*row[:-1])) for row in rows)
+
+
+def mark_redacted(connection: Connection, takedown: Takedown, upto: str) -> None:
+    """The archived pages up to this one were looked at; empty: nothing is cut out any more."""
+    connection.execute(update(takedowns).where(takedowns.c.id == takedown.id).values(redacted_upto=upto))
 
 
 def find_records_down(connection: Connection, numbers: Collection[int]) -> frozenset[int]:

@@ -39,7 +39,8 @@ from harvester.fulltext.climb import Climb, Tools, request_url
 from harvester.fulltext.fetch import Fetcher, drop_old_parts
 from harvester.fulltext.keep import incoming
 from harvester.fulltext.ladder import FORMATS, Clues
-from harvester.fulltext.states import FetchError, Outcome, after_attempt, withholding
+from harvester.fulltext.rights import find_bar
+from harvester.fulltext.states import FetchError, Outcome, after_attempt
 from harvester.oai.page import make_parser
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
@@ -266,7 +267,7 @@ def _withheld(record: CataloguedRecord, clues: Clues, now: int, *, is_down: bool
         return Outcome("withheld", "taken-down")
     if record.deleted:
         return Outcome("withheld", "deleted")
-    return withholding(clues.access, clues.embargo_until, now)
+    return find_bar(clues.access, clues.embargo_until, now)
 
 
 def _hash(clues: Clues) -> str:

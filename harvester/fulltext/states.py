@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from harvester.catalogue.files import FullText
-from harvester.datestamps import parse_datestamp
 from harvester.errors import MemberError
 from harvester.schedule import DAY
 
@@ -77,20 +76,6 @@ class Outcome:
     url: str | None = None
     rung: str | None = None
     until: int | None = None
-
-
-def withholding(access: str | None, embargo_until: str | None, now: int) -> Outcome | None:
-    """Why a record's rights let nobody have its files now; None where they do not say so."""
-    if embargo_until:
-        ends = parse_datestamp(embargo_until)
-        until = None if ends is None else int(ends.timestamp())
-        if until is None or until > now:
-            return Outcome("withheld", "embargoed", until=until)
-    elif access == "embargoed":
-        return Outcome("withheld", "embargoed")
-    if access in {"restricted", "closed"}:
-        return Outcome("withheld", "restricted")
-    return None
 
 
 def after_attempt(known: FullText, outcome: Outcome, now: int, days: int) -> FullText:

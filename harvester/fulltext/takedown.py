@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, insert, select, update
 
 from harvester.catalogue.database import is_among, pack_values
-from harvester.catalogue.files import touch_records
+from harvester.catalogue.files import find_kept, list_files, touch_records
 from harvester.catalogue.inventory import correct_state, get_records
+from harvester.catalogue.records import find_record
 from harvester.catalogue.tables import files, fulltexts, takedowns
 from harvester.catalogue.takedowns import find_takedown
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What may be taken down: a record by its number, or a file by its checksum. `name` is how the public calls it."""
+
+    name: str
+    record: int | None = None
+    sha256: str | None = None
+
+
+_FILE = re.compile(r"[0-9a-fA-F]{64}")
+_ADDRESS = re.compile(r"(?:.*/record/)?([0-9a-zA-Z]+)(?:\.\w+|/files/([0-9a-f]{16}))?/?")
+
+
+def find_target(connection: Connection, text: str) -> Target | None:
+    """The record or the file that is meant by a public id, a checksum, or the address of a record or of a copy."""
+    text = text.strip().partition("?")[0].partition("#")[0]
+    if _FILE.fullmatch(text):
+        return Target(text.lower(), sha256=text.lower()) if find_kept(connection, text.lower()) else None
+    found = _ADDRESS.fullmatch(text)
+    record = find_record(connection, found[1].lower()) if found else None
+    if found is None or record is None:
+        return None
+    if not found[2]:
+        return Target(record.id, record=record.number)
+    held = (file.sha256 for file in list_files(connection, [record.number]).get(record.number, ()))
+    sha256 = next((each for each in held if each and each.startswith(found[2])), None)
+    return Target(sha256, sha256=sha256) if sha256 else None
+
+
+_BEFORE_ALL = " "  # every archived page is behind it
 
 
 def take_down(connection: Connection, record: int | None, sha256: str | None, note: str, now: int) -> bool:
@@ -17,6 +53,8 @@ def take_down(connection: Connection, record: int | None, sha256: str | None, no
     if find_takedown(connection, record, sha256):
         return False
     values = {"record_id": record, "sha256": sha256, "note": note, "made_at": now}
+    if record is not None:
+        values["redacted_upto"] = _BEFORE_ALL
     connection.execute(insert(takedowns).values(values))
     withheld = {"state": "withheld", "reason": "taken-down", "next_check": now, "clue": None}
     _show(connection, record, sha256, withheld, now)

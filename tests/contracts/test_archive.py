@@ -116,6 +116,14 @@ def test_other_bytes_under_a_key_in_use_are_refused(other: bytes, archive: Archi
     assert list(archive.iter_keys()) == [KEY]
 
 
+@pytest.mark.parametrize("other", [b"two", b"", b"one"])
+def test_what_is_replaced_stands_there_at_once_and_alone(other: bytes, archive: Archive) -> None:
+    archive.replace(KEY, b"one")
+    archive.replace(KEY, other)
+    assert (archive.get(KEY), list(archive.iter_keys())) == (other, [KEY])
+    archive.put(KEY, other)
+
+
 @pytest.mark.parametrize("key", ["absent", "pages/undip", KEY + "/below", "pages/undip/x", "pages/undip/00000001"])
 def test_an_absent_object_is_not_found(key: str, archive: Archive) -> None:
     archive.put(KEY, b"one")

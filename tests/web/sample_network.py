@@ -14,7 +14,7 @@ from harvester.catalogue.commit import Fetched, commit_page
 from harvester.catalogue.database import Catalogue, open_catalogue
 from harvester.catalogue.harvests import Outcome, begin_harvest, finish_harvest, set_window
 from harvester.catalogue.lists import get_lists
-from harvester.catalogue.members import Member, add_member
+from harvester.catalogue.members import Member, add_member, get_member
 from harvester.catalogue.records import iter_records
 from harvester.oai.page import parse_page
 from harvester.settings import Settings
@@ -121,6 +121,13 @@ def _harvest(
             size=len(xml),
             now=catalogue.now() + 90,
         )
+
+
+def bring(catalogue: Catalogue, slug: str, identifier: str, values: Values) -> None:
+    """A harvest of the member brought this record."""
+    with catalogue.read() as connection:
+        member = get_member(connection, slug)
+    _harvest(catalogue, member, [_record(identifier, values)], "complete", from_="2026-11-01")
 
 
 def build_network(home: Path, *, indexed: bool = True, catalogue: str = "") -> Network:

@@ -18,6 +18,7 @@ from harvester.catalogue import open_catalogue
 from harvester.catalogue.files import File, FullText, find_fulltexts, follow_records, put_file, put_fulltext, put_text
 from harvester.catalogue.records import iter_records
 from harvester.fulltext.keep import text_key
+from indexer import passages
 from indexer.build import advance
 from indexer.engine.opening import open_engine
 from web.app import create_app
@@ -61,7 +62,8 @@ def reading_app(reading: Network) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def reader(reading_app: Flask) -> FlaskClient:
+def reader(reading_app: Flask, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.setattr(passages, "_SECONDS", 60.0)  # however busy the machine is
     client = reading_app.test_client()
     client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
     return client

@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.Column("lifted_at", sa.BigInteger()),
         sa.Column("lifted_note", sa.Text()),
+        sa.Column("redacted_upto", sa.Text(), nullable=False, server_default=""),
         sa.ForeignKeyConstraint(["record_id"], ["records.id"], name=op.f("fk_takedowns_record_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_takedowns")),
     )

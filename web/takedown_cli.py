@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,17 +22,16 @@ def takedown(what: str | None, note: str, *, lift: bool, as_json: bool) -> None:
     """Take down the record of a public id with all its files, or the file of a checksum wherever it came from.
 
     At once and for ever: it is neither shown nor fetched again, until --lift; a record is a tombstone, on the site, in
-    the index after its next build, and for those who harvest us. Nothing is deleted, and each takedown stays on the
-    list, which is shown where nothing is named. Exit status: 0 done, 1 it was so already, 2 there is no
-    such record or file.
+    the index, and for those who harvest us, and what the archived pages say of it is cut out of them and kept apart. So
+    nothing is lost, and each takedown stays on the list, which is shown where nothing is named. Addresses of a record
+    or of a copy do as names, too. Exit status: 0 done, 1 it was so already, 2 there is no such record or file.
     """
-    import structlog
-
-    from harvester.catalogue.files import find_kept
-    from harvester.catalogue.records import find_record, public_ids
+    from harvester.archive import open_archive_of
+    from harvester.catalogue.records import public_ids
     from harvester.catalogue.takedowns import list_takedowns
     from harvester.cli import opened_catalogue
-    from harvester.fulltext.takedown import lift_takedown, take_down
+    from harvester.settings import load_settings
+    from web.takedowns import NoTargetError, carry_out
 
     with opened_catalogue() as catalogue:
         if what is None:
@@ -42,19 +40,19 @@ def takedown(what: str | None, note: str, *, lift: bool, as_json: bool) -> None:
                 ids = public_ids(connection, [each.record_id for each in known if each.record_id is not None])
             for each in known:
                 told = asdict(each) | {"record_id": each.record_id and ids[each.record_id]}
+                del told["redacted_upto"]
                 click.echo(json.dumps(told, ensure_ascii=False) if as_json else _line(told))
             return
         if not note.strip():
             raise ConfigError("say why: --note 'asked for by the author on 3 May'")
-        checksum = what.lower() if re.fullmatch(r"[0-9a-fA-F]{64}", what) else None
-        with catalogue.write() as connection:
-            record = None if checksum else find_record(connection, what)
-            if not record and not (checksum and find_kept(connection, checksum)):
-                raise ConfigError(f"there is no record and no kept file {what!r}")
-            do = lift_takedown if lift else take_down
-            done = do(connection, record.number if record else None, checksum, note.strip(), catalogue.now())
-    structlog.get_logger("takedown").warning("lifted" if lift else "taken down", what=what, note=note, changed=done)
-    if not done:
+        settings = load_settings()
+        try:
+            done = carry_out(settings, catalogue, open_archive_of(settings), what, note.strip(), lift=lift)
+        except NoTargetError as error:
+            raise ConfigError(str(error)) from error
+        for sentence in done.amiss:
+            click.echo(sentence, err=True)
+    if not done.changed:
         click.echo(f"{what} is {'not down' if lift else 'down already'}", err=True)
         sys.exit(1)
     click.echo(f"{what} {'may be shown and fetched again' if lift else 'is down'}")
