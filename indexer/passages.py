@@ -24,6 +24,7 @@ from indexer.texts import choose_text
 
 _MOST_BYTES = 2_000_000  # of one work's texts that are looked through: a thousand pages
 _MOST_IN_ALL = 6_000_000  # for one page of results
+_LENGTH = 160  # of a piece, which has room for its page number in two lines
 _ENOUGH = 20  # pages of a file are looked at closely, if its phrases are among them
 _WITH_PAGES = "application/pdf"  # others have none, or parts
 _SECONDS = 0.5  # after which the hits that are left have none
@@ -98,7 +99,7 @@ def find_best(
     _, at, page, piece = best
     of_text = copies[at].language or language
     numbered = page if copies[at].media_type == _WITH_PAGES else None
-    fragment = snippet(" ".join(piece.split()), matcher, of_text)
+    fragment = snippet(" ".join(piece.split()), matcher, of_text, _LENGTH)
     return Passage(fragment, numbered, at + 1, len(copies), of_text), read
 
 

@@ -265,7 +265,7 @@ def test_the_best_page_has_the_phrase_and_the_piece_marks_it(shelf: Shelf) -> No
     found = shelf.passage('"setiap musim tanam"')
     assert (found.page, found.file, found.files) == (2, 1, 1)
     assert "setiap musim tanam" in str(found.text)
-    assert len(str(found.text)) < 300
+    assert len(str(found.text)) < 200
     assert "setiap" in [text for text, marked in found.text.parts if marked]
 
 
