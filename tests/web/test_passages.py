@@ -22,6 +22,7 @@ from indexer import passages
 from indexer.build import advance
 from indexer.engine.opening import open_engine
 from web.app import create_app
+from web.takedowns import carry_out
 
 PAGES = ("Kata pengantar <b>\n", "Wawancara dengan para\npekaseh berlangsung di pura.\n")
 FILE = sha256(b"the file").hexdigest()
@@ -113,3 +114,24 @@ def test_without_its_archived_text_a_hit_is_a_hit(reader: FlaskClient, reading: 
         assert page.texts('//p[contains(@class, "passage")]') == []
     finally:
         held.rename(path)
+
+
+def test_while_the_archive_is_away_a_hit_is_a_hit(reader: FlaskClient, reading: Network) -> None:
+    folder = Path(reading.settings.home) / "archive"
+    held = folder.rename(folder.with_name("away"))
+    try:
+        assert len(Page(reader, "/search?q=pekaseh").titles()) == 1
+        assert reader.get("/api/search?q=pekaseh").get_json()["hits"][0]["page"] is None
+    finally:
+        held.rename(folder)
+    assert reader.get("/api/search?q=pekaseh").get_json()["hits"][0]["page"] == 2
+
+
+def test_a_file_that_is_taken_down_is_found_no_more_at_once(reader: FlaskClient, reading: Network) -> None:
+    archive = open_archive(reading.settings.archive_url)
+    with closing(open_catalogue(reading.settings.catalogue_url)) as catalogue:
+        for lift in (False, True):
+            done = carry_out(reading.settings, catalogue, archive, FILE, "asked for", lift=lift)
+            assert done.amiss == ()
+            assert reader.get("/api/search?q=pekaseh").get_json()["total"] == lift
+            assert reader.get("/api/search?q=padi&fulltext=1").get_json()["total"] == lift
