@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, lite
 from harvester.catalogue.links import STRIKES
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import encode_public_id
-from harvester.catalogue.tables import files, fulltexts, links, records, texts
+from harvester.catalogue.tables import files, fulltexts, links, members, records, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,30 @@ def _best_states(member: Member) -> Any:
     mine = and_(fulltexts.c.member_id == member.id, fulltexts.c.state == "held", records.c.deleted.is_(False))
     query = select(fulltexts.c.record_id, func.min(rank).label("best")).select_from(joined).where(mine)
     return query.group_by(fulltexts.c.record_id).subquery()
+
+
+STATES = ("due", "held", "missing", "withheld")
+
+
+def count_states(connection: Connection) -> dict[str, dict[str, int]]:
+    """Live records by the state of their full text, for each registered member by its slug."""
+    query = (
+        select(members.c.slug, fulltexts.c.state, func.count())
+        .join_from(fulltexts, members, members.c.id == fulltexts.c.member_id)
+        .join(records, records.c.id == fulltexts.c.record_id)
+        .where(members.c.removed_at.is_(None), records.c.deleted.is_(False))
+        .group_by(members.c.slug, fulltexts.c.state)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for slug, state, count in connection.execute(query):
+        found.setdefault(slug, {})[state] = count
+    return found
+
+
+def count_texts(connection: Connection) -> dict[str, int]:
+    """Kept files, equal ones once, by the state of their text."""
+    query = select(texts.c.state, func.count()).group_by(texts.c.state)
+    return {str(state): int(count) for state, count in connection.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
 from held_files import PDF, number_of, put_held
 from sample_network import NOW, Network, Page, build_network
@@ -20,6 +23,7 @@ from harvester.catalogue.tables import fulltexts, links, members
 from harvester.fulltext.ladder import RUNGS
 from harvester.fulltext.states import REASONS
 from web.app import create_app
+from web.cli import lumbung
 from web.reasons import LOST
 from web.reasons import REASONS as WORDS
 from web.reasons import RUNGS as WAYS
@@ -180,3 +184,26 @@ def test_the_reports_are_in_indonesian_too(visitor: FlaskClient) -> None:
     page = Page(visitor, "/members/alfa/fulltext", Accept_Language="id")
     assert page.texts('//section[@aria-labelledby="reasons"]//tbody/tr/th')[1] == "Dilarang oleh robots.txt"
     assert visitor.get("/members/nobody/fulltext").status_code == 404
+
+
+def test_the_measurements_and_the_status_tell_of_full_texts(
+    network: Network, visitor: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured = visitor.get("/metrics").text
+    for line in (
+        'lumbung_fulltexts{state="held"} 4.0',
+        'lumbung_fulltexts{state="missing"} 3.0',
+        'lumbung_fulltexts{state="withheld"} 1.0',
+        'lumbung_files{text="text"} 2.0',
+        'lumbung_files{text="unread"} 0.0',
+        "lumbung_takedowns 0.0",
+    ):
+        assert line in measured.splitlines()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LUMBUNG_HOME", str(network.settings.home))
+    told = [json.loads(line) for line in CliRunner().invoke(lumbung, ["status", "--json"]).stdout.splitlines()]
+    assert {each["member"]: each["fulltext"]["held"] for each in told} == {"alfa": 4, "beta": 0, "gama": 0}
+    (alfa,) = (each for each in told if each["member"] == "alfa")
+    assert alfa["fulltext"] == {"due": 49, "held": 4, "missing": 3, "withheld": 1}
+    lines = CliRunner().invoke(lumbung, ["status"]).stdout.splitlines()
+    assert [line.endswith("; 4 with files") for line in lines if line.startswith("alfa ")] == [True]
