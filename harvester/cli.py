@@ -131,15 +131,19 @@ def status(as_json: bool) -> None:
 
     Below stands what the last nightly check of the tiers found, and which of the worker's other jobs failed.
     """
+    from harvester.catalogue.coverage import STATES, count_states
     from harvester.catalogue.harvests import list_statuses
     from harvester.catalogue.jobs import list_jobs
 
     with opened_catalogue() as catalogue, catalogue.read() as connection:
-        now, offset = catalogue.now(), 0
+        now, offset, texts = catalogue.now(), 0, count_states(connection)
         while statuses := list_statuses(connection, _AT_A_READ, offset):
             for each in statuses:
-                told = status_json(each, now)
-                click.echo(json.dumps(told, ensure_ascii=False) if as_json else _status_line(each, told["next_run"]))
+                of_member = dict.fromkeys(STATES, 0) | texts.get(each.member.slug, {})
+                told = status_json(each, now) | {"fulltext": of_member}
+                line = _status_line(each, told["next_run"])
+                line += f"; {of_member['held']} with files" if of_member["held"] else ""
+                click.echo(json.dumps(told, ensure_ascii=False) if as_json else line)
             offset += _AT_A_READ
         for job in () if as_json else list_jobs(connection):
             if job.error or job.name == "check":

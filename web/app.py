@@ -11,12 +11,14 @@ from web import (
     api,
     check,
     copies,
+    coverage,
     feeds,
     health,
     home,
     members,
     metrics,
     problems,
+    reasons,
     record,
     search,
     takedowns,
@@ -54,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         locales=LOCALES,
         present_locale=present_locale,
         words=words,
+        reasons=reasons,
     )
     tiers = Tiers(settings)
     attach_tiers(app, tiers)
@@ -68,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         search,
         record,
         copies,
+        coverage,
         takedowns,
         members,
         problems,

@@ -18,9 +18,11 @@ from harvester.catalogue.findings import (
     find_report,
     list_found_problems,
 )
+from harvester.catalogue.members import get_member
 from harvester.catalogue.overview import MemberLine, count_states, list_lines, state_of
 from harvester.datestamps import format_datestamp, from_epoch
 from web.charts import plot_values
+from web.coverage import count_fulltexts, fulltexts_json
 from web.fixes import explain, find_platform, places
 from web.links import full_url
 from web.tiers import get_tiers
@@ -85,12 +87,14 @@ def member(slug: str) -> str:
     report = read_report(slug)
     with get_tiers().catalogue.read() as connection:
         total = count_found_problems(connection, report.id)
+        texts = count_fulltexts(connection, get_member(connection, slug))
     ended = [run for run in reversed(report.runs) if run.finished_at]
     sizes = sizes_after(ended, report.records)
     return render_template(
         "member.html",
         member=report,
         total=total,
+        texts=texts,
         now=get_tiers().catalogue.now(),
         sizes=dict(zip((run.id for run in ended), sizes, strict=True)),
         advice=[(group, explain(group.code), places(group.code, platform_of(report))) for group in report.problems],
@@ -105,7 +109,8 @@ def member_json(slug: str) -> Response:
     report = read_report(slug)
     with get_tiers().catalogue.read() as connection:
         problems = list_found_problems(connection, report.id, _PROBLEMS)
-    answer = jsonify(status_of(report, problems))
+        texts = count_fulltexts(connection, get_member(connection, slug))
+    answer = jsonify(status_of(report, problems) | {"fulltext": fulltexts_json(texts)})
     answer.vary.update(("Accept-Language", "Cookie"))
     return answer
 

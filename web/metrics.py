@@ -19,8 +19,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
+from harvester.catalogue.coverage import STATES as FULLTEXTS
+from harvester.catalogue.coverage import count_states as count_fulltexts
+from harvester.catalogue.coverage import count_texts
 from harvester.catalogue.jobs import list_jobs
 from harvester.catalogue.overview import count_states, list_largest
+from harvester.catalogue.takedowns import count_takedowns
 from harvester.catalogue.tallies import Tallier, count_due
 from harvester.catalogue.works import count_work_changes, find_oldest_change, find_oldest_work_change, get_cursor
 from harvester.errors import LumbungError
@@ -103,6 +107,7 @@ def _measure(tallier: Tallier) -> Iterator[Metric]:
                 yield from _measure_members(connection, now)
                 yield from _measure_runs(connection, tallier)
                 yield from _measure_jobs(connection, now)
+                yield from _measure_fulltexts(connection)
                 if watermark is not None:
                     yield from _measure_index(connection, watermark, now)
     except LumbungError as error:  # it went away just now; what was measured stands
@@ -146,6 +151,17 @@ def _measure_jobs(connection: Connection, now: int) -> Iterator[Metric]:
     amiss = {(job.name,): job.error is not None for job in jobs}
     yield _gauge("job_failed", "1 where it failed, or the check found something", amiss, "job")
     yield _gauge("job_age_seconds", "Since the job was done", {(job.name,): now - job.last_run for job in jobs}, "job")
+
+
+def _measure_fulltexts(connection: Connection) -> Iterator[Metric]:
+    states: dict[tuple[str], float] = {(state,): 0.0 for state in FULLTEXTS}
+    for counts in count_fulltexts(connection).values():
+        for state, count in counts.items():
+            states[state,] += count
+    yield _gauge("fulltexts", "Live records by the state of their full text", states, "state")
+    texts = {(state,): float(count) for state, count in count_texts(connection).items()}
+    yield _gauge("files", "Kept files by the state of their text", {("unread",): 0.0} | texts, "text")
+    yield _gauge("takedowns", "Takedowns in force", {(): count_takedowns(connection)})
 
 
 def _measure_index(connection: Connection, watermark: int, now: int) -> Iterator[Metric]:

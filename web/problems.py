@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 
 from flask import Blueprint, Response, render_template, request
@@ -14,6 +12,7 @@ from harvester.catalogue.links import DeadLink, list_dead
 from harvester.datestamps import format_datestamp, from_epoch
 from web.fixes import explain
 from web.members import read_report
+from web.spreadsheets import harmless, to_csv
 from web.tiers import get_tiers
 
 blueprint = Blueprint("problems", __name__, url_prefix="/members")
@@ -55,14 +54,14 @@ def problems_csv(slug: str) -> Response:
 
 def iter_csv(catalogue: Catalogue, member_id: int) -> Iterator[str]:
     """The rows of the table in pieces: the column names, the problems of runs, the dead links."""
-    yield _rows([_COLUMNS])
+    yield to_csv([_COLUMNS])
     before: int | None = None
     while True:
         with catalogue.read() as connection:
             found = list_found_problems(connection, member_id, _STREAMED, before)
         if not found:
             break
-        yield _rows([_row(problem) for problem in found])
+        yield to_csv([_row(problem) for problem in found])
         before = found[-1].id
     last: int | None = None
     while True:
@@ -70,27 +69,16 @@ def iter_csv(catalogue: Catalogue, member_id: int) -> Iterator[str]:
             dead = list_dead(connection, member_id, _STREAMED, last)
         if not dead:
             return
-        yield _rows([_link_row(link) for link in dead])
+        yield to_csv([_link_row(link) for link in dead])
         last = dead[-1].record_id
 
 
 def _row(problem: FoundProblem) -> tuple[str, ...]:
     when = format_datestamp(from_epoch(problem.found_at))
     texts = (problem.code, problem.cause, problem.identifier, problem.url or "")
-    return (str(problem.run), when, *map(_harmless, texts), "open" if problem.stands else "mended")
+    return (str(problem.run), when, *map(harmless, texts), "open" if problem.stands else "mended")
 
 
 def _link_row(link: DeadLink) -> tuple[str, ...]:
     when = format_datestamp(from_epoch(link.checked_at))
-    return ("", when, "dead-link", *map(_harmless, (link.cause, link.identifier, link.url)), "open")
-
-
-def _harmless(text: str) -> str:
-    """The text as no spreadsheet takes it for a formula."""
-    return "'" + text if text.lstrip().startswith(("=", "+", "-", "@")) or text[:1] in {"\t", "\r", "\n"} else text
-
-
-def _rows(rows: list[tuple[str, ...]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()
+    return ("", when, "dead-link", *map(harmless, (link.cause, link.identifier, link.url)), "open")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, update
 
 from harvester.catalogue.database import is_among, pack_values
 from harvester.catalogue.tables import records, takedowns
@@ -51,6 +51,12 @@ def find_takedown(connection: Connection, record: int | None, sha256: str | None
 def list_takedowns(connection: Connection) -> tuple[Takedown, ...]:
     """All there ever were, the newest first."""
     return tuple(Takedown(*row) for row in connection.execute(_ALL.order_by(takedowns.c.id.desc())))
+
+
+def count_takedowns(connection: Connection) -> int:
+    """How many are in force."""
+    query = select(func.count()).where(takedowns.c.lifted_at.is_(None)).select_from(takedowns)
+    return int(connection.execute(query).scalar_one())
 
 
 def list_unsettled(connection: Connection) -> tuple[Unsettled, ...]:

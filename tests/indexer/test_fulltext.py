@@ -270,8 +270,8 @@ def test_every_failure_has_its_reason_with_url_and_date(thing: Thing, reason: st
     with scene.catalogue.read() as connection:
         member = get_member(connection, "a")
         assert count_coverage(connection, member).reasons == {reason: 1}
-        (missing,) = list_missing(connection, member, reason, 9)
-        assert (missing.record_id, missing.url, missing.checked_at) == (number, known.url, NOW)
+        (missing,) = list_missing(connection, member, 9, reason=reason)
+        assert (missing.number, missing.url, missing.checked_at) == (number, known.url, NOW)
     assert scene.fetch() == []
 
 
