@@ -16,7 +16,7 @@ from statistics import median
 
 import zstandard
 
-from bench.figures import Figure, Report, own_memory, peak_memory, percentile, processor_time
+from bench.figures import Figure, Report, peak_memory, percentile, processor_time
 from bench.material import iter_documents
 from bench.search import FACETS, TYPED
 from harvester.archive import open_archive
@@ -53,10 +53,20 @@ def measure(*, quick: bool) -> Report:
         f"by turns, each the median of {repeats}. Pages: the best of a work's 100 for 20 hits, out of the archive.",
         (
             Figure("the book analysed and written, processor time", book["seconds"], "s"),
-            Figure("memory that this adds at its peak, tantivy's 150 MB included", book["memory"], "MB", at_most=300),
+            Figure(
+                "resident memory that this adds at its peak, tantivy's 150 MB included",
+                book["memory"],
+                "MB",
+                at_most=300,
+            ),
             Figure("the book in the index, against its text", book["room"], "x", at_most=1),
             Figure("theses analysed and written, processor time", many["speed"], "MB of text/s"),
-            Figure("memory that this adds at its peak, tantivy's 150 MB included", many["memory"], "MB", at_most=300),
+            Figure(
+                "resident memory that this adds at its peak, tantivy's 150 MB included",
+                many["memory"],
+                "MB",
+                at_most=300,
+            ),
             Figure("a thesis in the index, against its text", many["room"], "x", at_most=1),
             Figure("p50 of a search, processor time", median(with_texts), "ms"),
             Figure("the same without texts", median(without), "ms"),
@@ -92,7 +102,7 @@ def _write_book(folder: Path) -> dict[str, float]:
     text = "".join(islice(iter_pages(), 2_000))
     with closing(EmbeddedEngine(folder)) as engine:
         engine.write([document], [], 1)
-        before, small = own_memory(), _room(folder)
+        before, small = peak_memory(), _room(folder)
         begin = processor_time()
         engine.write([make_entry(document, [Text(text, "id")])], [], 2)
         worked = processor_time() - begin
@@ -121,7 +131,7 @@ def _write_theses(folder: Path, works: int, theses: int) -> dict[str, float]:
 
     with closing(EmbeddedEngine(folder / "with")) as engine:
         engine.write([], [], 0)
-        before, begin = own_memory(), processor_time()
+        before, begin = peak_memory(), processor_time()
         engine.write(ready(), [], 1)
         worked = processor_time() - begin - made[0] - plain
         peak = peak_memory() - before
