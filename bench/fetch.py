@@ -91,7 +91,9 @@ def _fetch(port: int, hosts: int, records: int) -> tuple[float, float, float, in
         for host in range(hosts):
             put(f"m{host}", f"127.0.1.{host + 1}", [f"/{host}/{n}.pdf" for n in range(records)])
         context = HarvestContext(Settings(home=home, allow_private=True), catalogue, archive)
-        finder = FullTexts(lambda record: clues_of(record, this_year=2026), replace(USUAL, pause=_PAUSE))
+        finder = FullTexts(
+            lambda record: clues_of(record, this_year=2026), replace(USUAL, pause=_PAUSE, at_home=_PAUSE)
+        )
         finder.follow(context)
         begin, worked = time.perf_counter(), time.process_time()
         finder.fetch_due(context)

@@ -26,6 +26,7 @@ from web import (
 )
 from web.assets import use_assets
 from web.failures import use_failures
+from web.gate import Gate
 from web.headers import use_headers
 from web.health import use_health
 from web.links import safe_url
@@ -39,7 +40,9 @@ def create_served_app() -> Flask:
     """The site in a process of its own."""
     settings = load_settings()
     set_up_logging(verbose=False, log_format=settings.log_format)
-    return create_app(settings)
+    app = create_app(settings)
+    app.wsgi_app = Gate(app.wsgi_app)  # type: ignore[method-assign]  # as Flask's documentation has it
+    return app
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -66,6 +69,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     use_assets(app)
     use_headers(app)
     use_failures(app)
+    copies.use_copies(app)
     for module in (
         home,
         search,

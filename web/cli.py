@@ -149,6 +149,7 @@ def serve(host: str, port: int, workers: int, *, without_search: bool) -> None:
     from harvester.catalogue import open_catalogue
     from harvester.settings import load_settings
     from indexer.engine.opening import check_schema
+    from web.gate import THREADS
 
     check_port(host, port)
     settings = load_settings()
@@ -162,7 +163,7 @@ def serve(host: str, port: int, workers: int, *, without_search: bool) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=8,
+        blocking_threads=THREADS,
         # A Ctrl-C reaches the workers twice, by the terminal and by their parent; granian 2.8 can wait for ever then.
         workers_kill_timeout=2,
         log_enabled=False,

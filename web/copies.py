@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Flask, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
@@ -60,6 +61,16 @@ _REFUSED: dict[str, Any] = {
     "restricted": _l("The member restricts who may read it. Its own page says how it can be had."),
     "no-fulltext": _l("The member does not want copies of its files to be shown here. Its own page leads to them."),
 }
+
+
+# Answers with a copy that a process gives at once: slow readers of long files leave threads to all others.
+_AT_ONCE = 20
+_NAME = "lumbung.copies"
+
+
+def use_copies(app: Flask) -> None:
+    """The app gives so many copies at once."""
+    app.extensions[_NAME] = threading.BoundedSemaphore(_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +180,19 @@ def _answer_copy(tiers: Tiers, record_id: str, copy: Copy) -> ResponseReturnValu
         answer.status_code = 206
         answer.content_range = ContentRange("bytes", first, behind, copy.size)
     try:
-        answer.response = _begun(tiers.archive.iter_bytes(file_key(copy.sha256), first, behind - 1))
+        pieces = _begun(tiers.archive.iter_bytes(file_key(copy.sha256), first, behind - 1))
     except ObjectNotFoundError:
         heading = gettext("This copy is not there just now")
         return answer_failure(404, heading, gettext("It was damaged or lost, and will be fetched again."))
     answer.content_length = behind - first
+    if request.method == "HEAD":
+        return answer
+    places = cast(threading.BoundedSemaphore, current_app.extensions[_NAME])
+    if not places.acquire(blocking=False):
+        heading = gettext("Many copies are being read just now")
+        return answer_failure(503, heading, gettext("Please try again in half a minute, or read it at the member."))
+    answer.call_on_close(places.release)
+    answer.response = pieces
     return answer
 
 

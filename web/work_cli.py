@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _JOB_SECONDS = 60
 _LINK_SECONDS = 300
 _REDACT_SECONDS = 300
-_FILE_SECONDS = 5  # between the turns at the hosts' files: harvests may have them then
+_FILE_SECONDS = 5  # between the turns at the hosts' files: harvests may have them then; and at what came
 _REPORT_SECONDS = 86_400
 _CHECK_RULE = "30 1 * * *"  # every night
 _VERIFY_RULE = "30 3 * * *"
@@ -66,7 +66,7 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
         Job("mail", _JOB_SECONDS, _mail),
         Job("check", _REPORT_SECONDS, _check, rule=_CHECK_RULE, wave=3),
         Job("fulltext", _FILE_SECONDS, new_job(hosts)),
-        Job("read", _JOB_SECONDS, read_job, wave=1),
+        Job("read", _FILE_SECONDS, read_job, wave=1),
         Job("redact", _REDACT_SECONDS, _redact),
         Job("verify", _REPORT_SECONDS, _verify, rule=_VERIFY_RULE),
     ]

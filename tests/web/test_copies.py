@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 from held_files import PDF, number_of, put_held
 from sample_network import NOW, Network, Page, bring, build_network
@@ -213,3 +221,57 @@ def test_rights_that_have_changed_count_before_anybody_looks_for_the_file_again(
         answer = scene.get(path)
         assert (answer.status_code, words in answer.text) == (403, True)
         assert path not in scene.get(f"/record/{scene.network.id_of('padi-3')}").text
+
+
+def test_slow_readers_of_copies_hold_up_nobody(scene: Scene, tmp_path: Path) -> None:
+    long = b"%PDF-" + bytes(8_000_000)
+    files = ("https://alfa.example/5.pdf", long, PDF)
+    (checksum,) = put_held(scene.network.settings, scene.catalogue, "oai:padi-5", files, now=NOW)
+    path, port = copy_path(scene.network.id_of("padi-5"), checksum), free_port()
+    environment = {**os.environ, "LUMBUNG_HOME": str(scene.network.settings.home)}
+    command = [sys.executable, "-m", "web", "serve", "--port", str(port), "--without-search"]
+    root = Path(__file__).resolve().parents[2]
+    server = subprocess.Popen(command, env=environment, cwd=root)
+    try:
+        wait_for(lambda: status(port, "/healthz") == 200)
+        slow = [ask_slowly(port, path) for _ in range(24)]
+        told = [each.recv(12)[-3:] for each in slow]
+        assert (told.count(b"200"), told.count(b"503")) == (20, 4)
+        assert [status(port, "/members/") for _ in range(8)] == [200] * 8
+        for each in slow:
+            each.close()
+        wait_for(lambda: status(port, path) == 200)
+        wait_for(lambda: [status(port, path) for _ in range(30)] == [200] * 30)  # every place is free again
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def ask_slowly(port: int, path: str) -> socket.socket:
+    """A reader who reads hardly anything of the answer."""
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.settimeout(30)
+    reader.connect(("127.0.0.1", port))
+    reader.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return reader
+
+
+def status(port: int, path: str) -> int:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}{path}", timeout=20).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.1)
