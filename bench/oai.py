@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import gc
+import json
 import re
 import sqlite3
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import astuple, replace
+from functools import partial
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask.testing import FlaskClient
+from lxml import etree
 
-from bench.figures import Figure, Report, own_memory
+from bench.figures import Figure, Report, medians, own_memory
 from bench.material import dublin_core, prepared, read_or_make
 from harvester.catalogue import open_catalogue
 from harvester.catalogue.members import Member, add_member
@@ -32,6 +40,8 @@ _A_SECOND = 400  # records of one datestamp
 _DISTINCT = 20_000
 _PART = 200
 _KEY = "bench"
+_HERE = Path(__file__).parent
+_PEERS = ("pyoai", "oai_repo")
 
 
 def measure(*, quick: bool) -> Report:
@@ -58,8 +68,10 @@ def measure(*, quick: bool) -> Report:
     headers = _token_in(client.get("/oai?verb=ListIdentifiers&metadataPrefix=oai_dc").text)
     marc = _token_in(client.get("/oai?verb=ListRecords&metadataPrefix=marcxml").text)
     one = _single(client, count, 20 if quick else 400)
+    peers = _against_peers(client, 2_000 if quick else _DISTINCT, 1 if quick else 3)
     figures = (
-        Figure("records a second, oai_dc", rate, "records/s", at_least=22_000),
+        *peers,
+        Figure("records a second, oai_dc", rate, "records/s"),
         Figure("records a second, oai_dc packed with gzip", gzipped, "records/s"),
         Figure("records a second, marcxml", _walk(client, "ListRecords", marc, packed), "records/s"),
         Figure("headers a second", _walk(client, "ListIdentifiers", headers, parts), "headers/s"),
@@ -74,10 +86,65 @@ def measure(*, quick: bool) -> Report:
     app.extensions["lumbung"].close()
     return Report(
         f"ListRecords, ListIdentifiers and GetRecord of `web.oai` through WSGI in one process and thread, {_PART} "
-        f"records a part, out of a SQLite catalogue with {count:,} prepared records (texts of {_DISTINCT:,}). "
-        "Processor time.",
+        f"records a part, out of a SQLite catalogue with {count:,} prepared records (texts of {_DISTINCT:,}). The "
+        "peers hold the first of these in memory and give the same Dublin Core, without our containers about it, by "
+        "their own Python functions. Processor time, each in a process of its own kind, by turns.",
         figures,
     )
+
+
+def _against_peers(client: FlaskClient, count: int, rounds: int) -> tuple[Figure, ...]:
+    """Live records a second of ours and of other servers, that hold the same records in memory."""
+    lock = _HERE / "oai_peers.lock"
+    home = prepared("oai-peers", blake2b(lock.read_bytes(), digest_size=6).hexdigest(), partial(_install, lock))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "records.jsonl"
+        path.write_text("".join(_first_live(client, count)), encoding="utf-8")
+
+        def peer(name: str) -> float:
+            command = (home / "bin" / "python", _HERE / "oai_peers.py", name, path, str(_PART))
+            return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+        ours, *theirs = medians(rounds, partial(_walk_live, client, count), *(partial(peer, name) for name in _PEERS))
+    return (
+        Figure("live records a second against the quicker peer", ours / max(theirs), "x", at_least=3),
+        Figure("live records a second, oai_dc", ours, "records/s"),
+        *(Figure(f"of {name}", rate, "records/s") for name, rate in zip(_PEERS, theirs, strict=True)),
+    )
+
+
+def _install(lock: Path, folder: Path) -> None:
+    """The peers stand in an environment of their own: one of them needs what we must not have."""
+    subprocess.run((sys.executable, "-m", "venv", folder), check=True)
+    install = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes", "-r", lock)
+    subprocess.run((folder / "bin" / "python", *install), check=True)
+
+
+def _first_live(client: FlaskClient, count: int) -> Iterator[str]:
+    """A line of JSON for each of the first records of the list: identifier, datestamp, sets, statements."""
+    arguments, found = "metadataPrefix=oai_dc", 0
+    while found < count:
+        text = client.get(f"/oai?verb=ListRecords&{arguments}").text
+        arguments = f"resumptionToken={_token_in(text)}"
+        records = etree.fromstring(text.encode()).iter("{*}record")
+        for record in islice((each for each in records if each.find("{*}metadata") is not None), count - found):
+            found += 1
+            sets = [each.text for each in record.iter("{*}setSpec")]
+            names = [record.findtext(f".//{{*}}{name}") for name in ("identifier", "datestamp")]
+            core = [[etree.QName(each).localname, each.text, ""] for each in record.find("{*}metadata/{*}dc")]
+            yield f"{json.dumps([*names, sets, core])}\n"
+
+
+def _walk_live(client: FlaskClient, count: int) -> float:
+    """Live records a second over the beginning of the list."""
+    arguments, found, worked = "metadataPrefix=oai_dc", 0, 0.0
+    while found < count:
+        begin = time.process_time()
+        answer = client.get(f"/oai?verb=ListRecords&{arguments}")
+        worked += time.process_time() - begin
+        found += answer.data.count(b"<metadata>")
+        arguments = f"resumptionToken={_token_in(answer.text)}"
+    return found / worked
 
 
 def _token_in(text: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from harvester.catalogue.care import USUAL, Care
-from harvester.catalogue.tables import listed, lists, members, vanished
+from harvester.catalogue.tables import MOVED, cursors, listed, lists, members, vanished
 from harvester.errors import ConfigError
 from harvester.schedule import spread_of
 
@@ -129,6 +129,11 @@ def import_members(connection: Connection, found: Sequence[Member], now: int) ->
         changed: dict[str, Any] = {name: bindparam(name) for name in known[0] if name != "slug"}
         statement = update(members).where(members.c.slug == bindparam("this_slug")).values(**changed)
         connection.execute(statement, [{"this_slug": values["slug"], **values} for values in known])
+    moved = [row.id for member in found if (row := present.get(member.slug)) and row.region != member.care.region]
+    for number in moved:
+        anew = {"name": f"{MOVED}{number}", "datestamp": 0, "record_id": 0}
+        connection.execute(delete(cursors).where(cursors.c.name == anew["name"]))
+        connection.execute(insert(cursors).values(anew))
     here = sum(row.removed_at is None for row in map(present.get, {member.slug for member in found}) if row)
     return len(found) - here, here
 

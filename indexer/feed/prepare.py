@@ -32,9 +32,11 @@ from harvester.catalogue.feed import (
     get_copies,
     get_formats,
     get_rows,
+    list_moved,
     list_numbers,
     list_sources,
     replace_rows,
+    stamp_moved,
 )
 from harvester.catalogue.public_ids import decode_public_id
 from harvester.catalogue.records import CataloguedRecord, get_records
@@ -125,6 +127,22 @@ def refresh(catalogue: Catalogue, domain: str, stop: threading.Event) -> int:
     return count
 
 
+def stamp_all_moved(catalogue: Catalogue, stop: threading.Event) -> int:
+    """The records of members whose region has changed have a new datestamp, unless it was stopped; how many of them."""
+    with catalogue.read() as connection:
+        moved, count = list_moved(connection), 0
+    for member_id in moved:
+        changed = 1
+        while changed and not stop.is_set():
+            with catalogue.write() as connection:
+                until = list_moved(connection).get(member_id)
+                stamp = 0 if until is None else take_datestamp(connection, catalogue.now())
+                changed = 0 if until is None else stamp_moved(connection, member_id, until, stamp, _AT_ONCE)
+            count += changed
+            stop.wait(changed / _STAMPS_A_SECOND)
+    return count
+
+
 @lru_cache(maxsize=1)
 def rules_checksum() -> int:
     """Of the code that makes our formats of what members send."""
@@ -157,7 +175,7 @@ class _Preparer:
         self.ours = f"oai:{domain}:"
         self.domain = domain
         self.sources = {source.slug: source for source in sources}
-        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.compressor = zstandard.ZstdCompressor(level=-1)  # read in half the time of 1, a third larger
 
     def prepare(self, found: Iterable[CataloguedRecord]) -> list[_Prepared]:
         """The records' rows, each for itself."""
@@ -226,7 +244,9 @@ def _store(connection: Connection, prepared: list[_Prepared], now: int, *, anew:
             stamp = stamp or take_datestamp(connection, now)
             shown = live or row.datestamp is not None
             new.append(replace(row, deleted=not live, datestamp=stamp if shown else None))
-    replace_rows(connection, new)
+    replace_rows(
+        connection, new, [*before.values(), *(others[row.record_id] for row in new if row.record_id in others)]
+    )
 
 
 def _shown(one: _Prepared, was: FeedRow | None, *, live: bool, stamp: int) -> FeedRow:

@@ -34,6 +34,7 @@ _SETS = {
     "access": "By access",
     "access:open": "Open access",
     "member": "By member",
+    "region": "By region",
     "type": "By type of work",
     **{f"type:{kind}": name for kind, name in sorted(responses.TYPE_NAMES.items())},
 }
@@ -149,23 +150,27 @@ class Repository:
         token, size = asked.get("resumptionToken"), self.settings.oai_part
         position = read_token(token, "ListSets", self._keys()) if token else Position("ListSets")
         if not token:
-            position = replace(position, size=len(_SETS) + feed.count_sources(connection))
-        # Those that there always are come first, then the members by slug.
+            total = len(_SETS) + feed.count_sources(connection) + len(feed.list_regions(connection))
+            position = replace(position, size=total)
+        # Those that there always are come first, then the members by slug, then the regions.
         found = list(_SETS.items())[position.cursor :][: size + 1]
-        wanted = size + 1 - len(found)
-        members = feed.list_sources(connection, position.after_name, wanted) if wanted else []
-        found += [(f"member:{source.slug}", source.name) for source in members]
+        after = position.after_name
+        if not after.startswith("region:"):
+            members = feed.list_sources(connection, after, size + 1 - len(found))
+            found += [(f"member:{source.slug}", source.name) for source in members]
+        regions = feed.list_regions(connection, after.partition("region:")[2], size + 1 - len(found))
+        found += [(f"region:{region}", region.replace("-", " ").title()) for region in regions]
         rest = ""
         if len(found) > size:
             found.pop()
-            name = found[-1][0].removeprefix("member:") if found[-1][0].startswith("member:") else ""
+            name = found[-1][0].removeprefix("member:") if found[-1][0] not in _SETS else ""
             rest = self._token(replace(position, after_name=name, cursor=position.cursor + size))
         sets = "".join(responses.render_set(*each) for each in found)
         return (sets + self._end(position, rest)).encode()
 
     def _get_record(self, connection: Connection, asked: OaiRequest) -> bytes:
         errors: list[OaiError] = []
-        row, known = None, self._formats(connection).get(asked.get("metadataPrefix"))
+        row, known = None, self._find_format(connection, asked.get("metadataPrefix"))
         try:
             row = self._get_row(connection, asked.get("identifier"))
         except OaiError as error:
@@ -188,7 +193,7 @@ class Repository:
         position = read_token(token, asked.verb, self._keys()) if token else self._begin(asked)
         self.moment = position.seen
         errors: list[OaiError] = []
-        known = self._formats(connection).get(position.prefix)
+        known = self._find_format(connection, position.prefix)
         if known is None:
             errors.append(self._no_format(position.prefix))
         chosen = self._select(connection, position)
@@ -198,7 +203,8 @@ class Repository:
         if known is None or chosen is None:
             raise _SeveralError(errors)
         if not token:
-            position = replace(position, size=feed.count_rows(connection, chosen))
+            count = feed.count_rows(connection, chosen)
+            position = replace(position, size=-1 if count is None else count)
         after = (position.after_at, position.after_id)
         rows = feed.list_rows(connection, chosen, after, self.settings.oai_part + 1, payloads=whole)
         if token and not rows:  # all that was to come has changed since: one of it, as it is now, ends the list
@@ -235,8 +241,11 @@ class Repository:
     def _select(self, connection: Connection, position: Position) -> Selection | None:
         """What the list holds; None where there is no such set."""
         kind, colon, value = position.set_spec.partition(":")
-        found: str | int = value
-        if position.set_spec and position.set_spec not in _SETS:
+        found: str | int = "open" if kind == "access" else value
+        if kind == "region" and value:
+            if value not in feed.list_regions(connection):
+                return None
+        elif position.set_spec and position.set_spec not in _SETS:
             source = feed.find_source(connection, value) if kind == "member" and colon else None
             if source is None:
                 return None
@@ -260,6 +269,9 @@ class Repository:
             raise OaiError("idDoesNotExist", message)
         return row
 
+    def _find_format(self, connection: Connection, prefix: str) -> MetadataFormat | None:
+        return OWN_FORMATS.get(prefix) or self._formats(connection).get(prefix)
+
     def _formats(self, connection: Connection) -> dict[str, MetadataFormat]:
         own = (each._replace(prefix=SOURCE + each.prefix) for each in feed.get_formats(connection).values())
         return OWN_FORMATS | {each.prefix: each for each in own}
@@ -269,7 +281,7 @@ class Repository:
         return OaiError("cannotDisseminateFormat", message)
 
     def _names(self, connection: Connection, rows: list[Shown] | list[FeedRow]) -> Names:
-        return Names(self.domain, feed.get_slugs(connection, {row.member_id for row in rows}))
+        return Names(self.domain, feed.get_places(connection, {row.member_id for row in rows}))
 
     def _keys(self) -> list[str]:
         return self.settings.get_secret_keys()

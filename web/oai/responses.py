@@ -48,15 +48,33 @@ _NAMESPACE = re.compile(rb"<metadataNamespace>[^<]*")
 Metadata = Callable[[Shown | FeedRow], bytes]
 
 
-class Names(NamedTuple):
-    """What headers are made with: our domain, and the members' slugs by their numbers."""
+class Names:
+    """What headers are made with: our domain, and by their numbers the members' slugs and regions."""
 
-    domain: str
-    slugs: Mapping[int, str]
+    def __init__(self, domain: str, places: Mapping[int, tuple[str, str | None]]) -> None:
+        self.domain = domain
+        self._places = places
+        self._starts = {number: f"oai:{domain}:{slug}/" for number, (slug, _) in places.items()}
+        self._sets: dict[tuple[int, str, bool], str] = {}
 
     def identifier(self, row: Shown | FeedRow) -> str:
         """The record's identifier here, for ever."""
-        return f"oai:{self.domain}:{self.slugs[row.member_id]}/{encode_public_id(row.public_id)}"
+        return self._starts[row.member_id] + encode_public_id(row.public_id)
+
+    def sets(self, row: Shown | FeedRow) -> str:
+        """The elements of all sets that the record is in."""
+        key = (row.member_id, row.type, row.open)
+        found = self._sets.get(key)
+        if found is None:
+            slug, region = self._places[row.member_id]
+            specs = (
+                f"member:{slug}",
+                f"type:{row.type}",
+                "access:open" if row.open else "",
+                region and f"region:{region}",
+            )
+            found = self._sets[key] = "".join(f"<setSpec>{spec}</setSpec>" for spec in specs if spec)
+        return found
 
 
 @lru_cache(maxsize=4096)
@@ -79,16 +97,13 @@ def render_errors(errors: Iterable[OaiError]) -> str:
 
 def render_header(row: Shown | FeedRow, names: Names) -> str:
     """A header with all sets of the record; a deleted one has them, too."""
-    slug = names.slugs[row.member_id]
     return (
         f"{_DELETED if row.deleted else '<header>'}<identifier>{names.identifier(row)}</identifier>"
-        f"<datestamp>{stamp(row.datestamp or 0)}</datestamp><setSpec>member:{slug}</setSpec>"
-        f"<setSpec>type:{row.type}</setSpec>{_OPEN if row.open else ''}</header>"
+        f"<datestamp>{stamp(row.datestamp or 0)}</datestamp>{names.sets(row)}</header>"
     )
 
 
 _DELETED = '<header status="deleted">'
-_OPEN = "<setSpec>access:open</setSpec>"
 
 
 def render_record(row: Shown | FeedRow, names: Names, metadata: Metadata) -> bytes:
@@ -135,8 +150,9 @@ def _source(
 
 
 def render_token(token: str, cursor: int, size: int) -> str:
-    """The element at the end of a part; with an empty token it ends the list."""
-    return f'<resumptionToken completeListSize="{size}" cursor="{cursor}">{token}</resumptionToken>'
+    """The element at the end of a part; with an empty token it ends the list. A negative size is not known."""
+    known = f'completeListSize="{size}" ' if size >= 0 else ""
+    return f'<resumptionToken {known}cursor="{cursor}">{token}</resumptionToken>'
 
 
 def render_format(known: MetadataFormat) -> str:
