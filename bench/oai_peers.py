@@ -33,7 +33,7 @@ def make_pyoai(records: list[Any], part: int) -> _Ask:
     known = []
     for identifier, stamp, sets, statements in records:
         values: dict[str, list[str]] = {}
-        for element, text, _ in statements:
+        for element, text in statements:
             values.setdefault(element, []).append(text)
         moment = datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007 - pyoai's times have no zone
         known.append((Header(None, identifier, moment, sets, False), Metadata(None, values), None))
@@ -99,10 +99,10 @@ def make_oai_repo(records: list[Any], part: int) -> _Ask:
     return lambda arguments: bytes(server.process(arguments))
 
 
-def _tree_text(etree: Any, statements: list[tuple[str, str, str]]) -> bytes:
+def _tree_text(etree: Any, statements: list[tuple[str, str]]) -> bytes:
     oai_dc, dc = "http://www.openarchives.org/OAI/2.0/oai_dc/", "http://purl.org/dc/elements/1.1/"
     root = etree.Element(f"{{{oai_dc}}}dc", nsmap={"oai_dc": oai_dc, "dc": dc})
-    for element, text, _ in statements:
+    for element, text in statements:
         etree.SubElement(root, f"{{{dc}}}{element}").text = text
     return bytes(etree.tostring(root))
 

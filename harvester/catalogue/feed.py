@@ -109,7 +109,7 @@ def list_rows(
     statement = _listing(chosen.set_kind if chosen.set_value else "", bool(chosen.source_prefix), payloads)
     place = {"after_at": after[0], "after_id": after[1], "until": chosen.until, "most": limit}
     found = execute(connection, statement, place | _arguments(chosen))
-    return list(starmap(Shown, found.all()))
+    return list(starmap(Shown, found.cursor.fetchall()))
 
 
 def _list_of_several(

@@ -84,7 +84,7 @@ class Repository:
 
     def respond(self, query: bytes, form: bytes) -> bytes:
         """The response to a request with these arguments."""
-        asked, inside = OaiRequest("", {}), b""
+        asked, inside = OaiRequest("", {}), list[bytes]()
         errors: list[OaiError] = []
         try:
             asked, errors = parse_request(parse_pairs(query, form))
@@ -96,15 +96,15 @@ class Repository:
             errors = several.errors
         told = {} if any(error.code in {"badVerb", "badArgument"} for error in errors) else asked.arguments
         if errors:
-            inside = responses.render_errors(errors).encode()
+            inside = [responses.render_errors(errors).encode()]
         return responses.render_response(self.base_url, self.moment, told, inside)
 
-    def _fill(self, asked: OaiRequest) -> bytes:
+    def _fill(self, asked: OaiRequest) -> list[bytes]:
         if asked.verb.startswith("List") and "metadataPrefix" in asked.arguments:
             self.moment = self._advance(_LIST_SECONDS)
         elif not asked.get("resumptionToken") and is_behind(self.catalogue):
             self._advance(_OTHER_SECONDS)
-        verbs: dict[str, Callable[[Connection, OaiRequest], bytes]] = {
+        verbs: dict[str, Callable[[Connection, OaiRequest], list[bytes]]] = {
             "Identify": self._identify,
             "ListMetadataFormats": self._list_formats,
             "ListSets": self._list_sets,
@@ -113,7 +113,7 @@ class Repository:
         with self.catalogue.read() as connection:
             inside = verbs.get(asked.verb, self._list_records)(connection, asked)
         name = asked.verb.encode()
-        return inside if asked.verb == "Identify" else b"<%b>%b</%b>" % (name, inside, name)
+        return [b"<%b>" % name, *inside, b"</%b>" % name]
 
     def _advance(self, seconds: float) -> int:
         """The second up to which the feed is ready; of the requests at one time one prepares it for all."""
@@ -125,7 +125,7 @@ class Repository:
             if alone:
                 _TURN.release()
 
-    def _identify(self, connection: Connection, _asked: OaiRequest) -> bytes:
+    def _identify(self, connection: Connection, _asked: OaiRequest) -> list[bytes]:
         sources = feed.list_sources(connection, limit=_MOST_FRIENDS)
         identity = Identity(
             name=self.settings.network_name,
@@ -136,17 +136,17 @@ class Repository:
             sample=f"oai:{self.domain}:{sources[0].slug if sources else 'member'}/0123456789ab",
             friends=tuple(source.base_url for source in sources),
         )
-        return responses.render_identify(identity, self.base_url).encode()
+        return [responses.render_identify(identity, self.base_url).encode()]
 
-    def _list_formats(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _list_formats(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         known = self._formats(connection)
         if asked.get("identifier"):
             row = self._get_row(connection, asked.get("identifier"))
             had = {SOURCE + prefix for prefix in feed.find_payloads(connection, row.record_id)}
             known = {prefix: each for prefix, each in known.items() if prefix in had or prefix in OWN_FORMATS}
-        return "".join(map(responses.render_format, known.values())).encode()
+        return [responses.render_format(each).encode() for each in known.values()]
 
-    def _list_sets(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _list_sets(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         token, size = asked.get("resumptionToken"), self.settings.oai_part
         position = read_token(token, "ListSets", self._keys()) if token else Position("ListSets")
         if not token:
@@ -165,10 +165,9 @@ class Repository:
             found.pop()
             name = found[-1][0].removeprefix("member:") if found[-1][0] not in _SETS else ""
             rest = self._token(replace(position, after_name=name, cursor=position.cursor + size))
-        sets = "".join(responses.render_set(*each) for each in found)
-        return (sets + self._end(position, rest)).encode()
+        return [*(responses.render_set(*each).encode() for each in found), self._end(position, rest).encode()]
 
-    def _get_record(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _get_record(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         errors: list[OaiError] = []
         row, known = None, self._find_format(connection, asked.get("metadataPrefix"))
         try:
@@ -186,9 +185,9 @@ class Repository:
                 raise OaiError("cannotDisseminateFormat", f"the member gives no {known.prefix} of this record")
             xml[row.record_id] = given[known.prefix.removeprefix(SOURCE)]
         names = self._names(connection, [row])
-        return responses.render_record(row, names, responses.make_metadata(known, names, xml))
+        return responses.render_records([row], names, responses.make_metadata(known, names, xml))
 
-    def _list_records(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _list_records(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         token, whole = asked.get("resumptionToken"), asked.verb == "ListRecords"
         position = read_token(token, asked.verb, self._keys()) if token else self._begin(asked)
         self.moment = position.seen
@@ -220,11 +219,10 @@ class Repository:
         names = self._names(connection, part)
         if whole:
             xml = {row.record_id: row.xml for row in part if row.xml is not None}
-            metadata = responses.make_metadata(known, names, xml)
-            inside = b"".join([responses.render_record(row, names, metadata) for row in part])
+            inside = responses.render_records(part, names, responses.make_metadata(known, names, xml))
         else:
-            inside = "".join([responses.render_header(row, names) for row in part]).encode()
-        return inside + self._end(position, rest).encode()
+            inside = [responses.render_header(row, names).encode() for row in part]
+        return [*inside, self._end(position, rest).encode()]
 
     def _begin(self, asked: OaiRequest) -> Position:
         until = min(asked.until, self.moment)
