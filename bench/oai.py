@@ -101,8 +101,8 @@ def measure(*, quick: bool) -> Report:
     return Report(
         f"ListRecords, ListIdentifiers and GetRecord of `web.oai` through WSGI in one process and thread, {_PART} "
         f"records a part, out of a SQLite catalogue with {count:,} prepared records (texts of {_DISTINCT:,}). The "
-        "peers hold the first of these in memory and give the same Dublin Core, without our containers about it, by "
-        "their own Python functions, each in a process of its own, by turns with ours. Processor time.",
+        "peers hold the first of these in memory and give the same records (pyoai without the containers about them) "
+        "by their own Python functions, each in a process of its own, by turns with ours. Processor time.",
         figures,
     )
 
@@ -135,7 +135,7 @@ def _install(lock: Path, folder: Path) -> None:
 
 
 def _first_live(site: Site, count: int) -> Iterator[str]:
-    """A line of JSON for each of the first records of the list: identifier, datestamp, sets, statements."""
+    """The first records as lines of JSON: identifier, datestamp, sets, statements, containers."""
     query, found = _WHOLE, 0
     while found < count:
         body = site.ask(query)
@@ -146,7 +146,8 @@ def _first_live(site: Site, count: int) -> Iterator[str]:
             sets = [each.text for each in record.iter("{*}setSpec")]
             names = [record.findtext(f".//{{*}}{name}") for name in ("identifier", "datestamp")]
             core = [[etree.QName(each).localname, each.text] for each in record.find("{*}metadata/{*}dc")]
-            yield f"{json.dumps([*names, sets, core])}\n"
+            abouts = [etree.tostring(each[0]).decode() for each in record.iterfind("{*}about")]
+            yield f"{json.dumps([*names, sets, core, abouts])}\n"
 
 
 def _walk_live(site: Site, count: int) -> float:

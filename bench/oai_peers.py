@@ -31,7 +31,7 @@ def make_pyoai(records: list[Any], part: int) -> _Ask:
     from oaipmh.server import BatchingServer, oai_dc_writer
 
     known = []
-    for identifier, stamp, sets, statements in records:
+    for identifier, stamp, sets, statements, _ in records:  # it has no place for containers about a record
         values: dict[str, list[str]] = {}
         for element, text in statements:
             values.setdefault(element, []).append(text)
@@ -56,7 +56,7 @@ def make_pyoai(records: list[Any], part: int) -> _Ask:
 
 
 def make_oai_repo(records: list[Any], part: int) -> _Ask:
-    """An `OAIRepository`: it takes a tree of each record, which is quickest parsed from text."""
+    """An `OAIRepository`: it takes trees of each record, which are quickest parsed from text."""
     import oai_repo
     from lxml import etree
 
@@ -71,6 +71,7 @@ def make_oai_repo(records: list[Any], part: int) -> _Ask:
     names = [record[0] for record in records]
     headers = {record[0]: oai_repo.RecordHeader(*record[:3]) for record in records}
     texts = {record[0]: _tree_text(etree, record[3]) for record in records}
+    abouts = {record[0]: [text.encode() for text in record[4]] for record in records}
     count = len(records)
 
     class Data(oai_repo.DataInterface):  # type: ignore[misc]  # untyped
@@ -88,8 +89,8 @@ def make_oai_repo(records: list[Any], part: int) -> _Ask:
         def get_record_metadata(self, identifier: str, metadataprefix: str) -> Any:  # noqa: ARG002 - there is one
             return etree.fromstring(texts[identifier])
 
-        def get_record_abouts(self, identifier: str) -> list[Any]:  # noqa: ARG002 - none has any
-            return []
+        def get_record_abouts(self, identifier: str) -> list[Any]:
+            return [etree.fromstring(text) for text in abouts[identifier]]
 
         def list_identifiers(self, *arguments: Any, cursor: int = 0) -> tuple[Any, ...]:
             at = arguments[4] if len(arguments) > 4 else cursor

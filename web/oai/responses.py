@@ -91,22 +91,22 @@ def render_errors(errors: Iterable[OaiError]) -> str:
     return "".join(f'<error code="{error.code}">{escape(xml_text(str(error)))}</error>' for error in errors)
 
 
-def render_header(row: Shown | FeedRow, names: Names) -> str:
-    """A header with all sets of the record; a deleted one has them, too."""
+def render_header(row: Shown | FeedRow, names: Names, before: str = "") -> str:
+    """A header with all sets of the record, behind what stands `before` it; a deleted one has them, too."""
     return (
-        f"{_DELETED if row.deleted else '<header>'}<identifier>{names.identifier(row)}</identifier>"
+        f"{before}<header{_DELETED if row.deleted else ''}><identifier>{names.identifier(row)}</identifier>"
         f"<datestamp>{stamp(row.datestamp or 0)}</datestamp>{names.sets(row)}</header>"
     )
 
 
-_DELETED = '<header status="deleted">'
+_DELETED = ' status="deleted"'
 
 
 def render_records(rows: Iterable[Shown | FeedRow], names: Names, metadata: Metadata) -> list[bytes]:
     """Record elements; a deleted record has a header only."""
     found: list[bytes] = []
     for row in rows:
-        found.append(b"<record>" + render_header(row, names).encode())
+        found.append(render_header(row, names, "<record>").encode())
         if not row.deleted:
             found += metadata(row)
         found.append(b"</record>")
