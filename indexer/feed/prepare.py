@@ -44,6 +44,7 @@ from indexer.feed.dublin_core import make_statements, render
 from indexer.feed.marc import render_marc
 from indexer.feed.payload import make_packer
 from indexer.feed.provenance import Origin, find_rights, namespace_of, parse_origins, render_origins, render_rights
+from indexer.feed.qualified import render_qualified
 
 CURSOR = "feed"
 _REFRESHED = "feed-rules"  # (checksum of the rules, last record that was made by them)
@@ -196,7 +197,7 @@ class _Preparer:
             render_origins((origin, *former)),
             "".join(map(render_rights, find_rights(form.abouts) if form else ())),
         )
-        made = "\0".join(parts) + render_marc(statements, record.id, self.domain)
+        made = "\0".join(parts) + render_marc(statements, record.id, self.domain) + render_qualified(statements)
         row = FeedRow(
             record_id=record.number,
             public_id=decode_public_id(record.id) or 0,

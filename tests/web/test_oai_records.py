@@ -80,8 +80,19 @@ def test_every_live_record_names_where_it_came_from(client: FlaskClient) -> None
     assert set(as_sent.all("//p:originDescription/@altered")) == {"false"}
 
 
+def test_qualified_dublin_core_says_what_a_value_is(client: FlaskClient) -> None:
+    found = Answer(client, verb="ListRecords", metadataPrefix="qdc", set="member:alfa")
+    schemes = {each.rpartition(":")[2] for each in found.all("//o:metadata//@xsi:type")}
+    assert schemes == {"W3CDTF", "URI", "DCMIType", "RFC4646"}
+    batik = "//o:record[.//dc:title[contains(., 'Batik')]]"
+    assert found.all(f"{batik}//dcterms:alternative") == ["Coastal Batik: History and Meaning"]
+    assert found.all(f"{batik}//dcterms:issued[@xsi:type='dcterms:W3CDTF']") == ["2019-03-12"]
+    assert found.all(f"{batik}//dcterms:license") == ["https://creativecommons.org/licenses/by/4.0/"]
+    assert len(found.all("//o:record[o:metadata]")) == len(found.all("//p:provenance"))
+
+
 def test_a_deleted_record_has_header_and_sets_only(client: FlaskClient, network: Network) -> None:
-    for prefix in ("oai_dc", "marcxml", "source_oai_dc"):
+    for prefix in ("oai_dc", "marcxml", "qdc", "source_oai_dc"):
         name = f"oai:library.test:alfa/{network.id_of('gone')}"
         found = Answer(client, verb="GetRecord", metadataPrefix=prefix, identifier=name)
         assert found.headers[0][2]
@@ -97,12 +108,12 @@ def test_what_the_member_sent_is_given_as_it_was(client: FlaskClient) -> None:
 
 def test_formats_are_told_in_all_and_of_one_item(client: FlaskClient, network: Network) -> None:
     found = Answer(client, verb="ListMetadataFormats")
-    assert found.all("//o:metadataPrefix") == ["oai_dc", "marcxml", "source_oai_dc"]
-    for (namespace,) in zip(found.all("//o:metadataFormat[position()<3]/o:metadataNamespace"), strict=True):
+    assert found.all("//o:metadataPrefix") == ["oai_dc", "marcxml", "qdc", "source_oai_dc"]
+    for (namespace,) in zip(found.all("//o:metadataFormat[position()<4]/o:metadataNamespace"), strict=True):
         record = Answer(
             client,
             verb="GetRecord",
-            metadataPrefix={"dc/": "oai_dc"}.get(namespace[-3:], "marcxml"),
+            metadataPrefix={"dc/": "oai_dc", ".0/": "qdc"}.get(namespace[-3:], "marcxml"),
             identifier=f"oai:library.test:alfa/{network.id_of('batik')}",
         )
         payload = record.root.find(".//o:metadata", NS)[0]

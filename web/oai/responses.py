@@ -14,7 +14,7 @@ from harvester.catalogue.feed import FeedRow, MetadataFormat, Shown
 from harvester.catalogue.public_ids import encode_public_id
 from harvester.datestamps import format_datestamp, from_epoch
 from harvester.errors import OaiError
-from indexer.feed import marc
+from indexer.feed import marc, qualified
 from indexer.feed.dublin_core import parse, xml_text
 from indexer.feed.payload import make_unpacker, split
 from indexer.normalise.types import TYPES
@@ -26,6 +26,7 @@ SOURCE = "source_"  # before a member's own prefix
 OWN_FORMATS = {
     "oai_dc": MetadataFormat("oai_dc", _OAI_DC, f"{OAI}oai_dc.xsd"),
     "marcxml": MetadataFormat("marcxml", marc.NAMESPACE, marc.SCHEMA),
+    "qdc": MetadataFormat("qdc", qualified.NAMESPACE, qualified.SCHEMA),
 }
 TYPE_NAMES = {kind: kind.capitalize() for kind in TYPES}
 
@@ -121,6 +122,8 @@ def make_metadata(known: MetadataFormat, names: Names, sources: Mapping[int, byt
         return partial(_dublin_core, unpack)
     if known.prefix == "marcxml":
         return partial(_marc, unpack, names)
+    if known.prefix == "qdc":
+        return partial(_qualified, unpack)
     return partial(_source, unpack, known.namespace.encode(), sources)
 
 
@@ -131,6 +134,12 @@ def _dublin_core(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> Chun
 def _marc(unpack: Callable[[bytes], bytes], names: Names, row: Shown | FeedRow) -> Chunks:
     core, abouts = split(unpack(row.payload or b""))
     record = marc.render_marc(parse(core.decode()), encode_public_id(row.public_id), names.domain).encode()
+    return (b"<metadata>", record, b"</metadata>", abouts)
+
+
+def _qualified(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> Chunks:
+    core, abouts = split(unpack(row.payload or b""))
+    record = qualified.render_qualified(parse(core.decode())).encode()
     return (b"<metadata>", record, b"</metadata>", abouts)
 
 
