@@ -45,7 +45,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from harvester.errors import CatalogueError, CatalogueUnavailableError, ConfigError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA_VERSION = "0004"  # the newest of the migrations
+SCHEMA_VERSION = "0005"  # the newest of the migrations
 _WAL_SECONDS = 30.0
 PATIENCE = 600.0  # seconds for one statement; a large member's reconciliation has some that take minutes
 
@@ -100,8 +100,8 @@ class Catalogue:
         """A transaction that is durable once the block has ended, and undone if it raises.
 
         Nobody else writes meanwhile; where the database is PostgreSQL, whoever writes `beside` others does so beside
-        those who do the same, and has to look to the order of its locks itself: lists, clock, records, members,
-        harvests.
+        those who do the same, and has to look to the order of its locks itself: lists, records, members, harvests,
+        clock.
 
         Raises:
             CatalogueUnavailableError: the database cannot be reached just now; what was in doubt when the connection

@@ -12,6 +12,8 @@ from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
+import orjson
+
 from indexer.analysis import VERSION, exact_stream, streams, words
 from indexer.document import Document, Holder, Text
 from indexer.query import Facet, Field, KeyField, Sort
@@ -219,7 +221,11 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=
 
 def unpack(stored: bytes) -> Document:
     """The document that `pack` was given."""
-    values = dict(zip(_STORED, json.loads(stored), strict=True))
+    try:
+        read = orjson.loads(stored)
+    except orjson.JSONDecodeError:  # half a surrogate pair
+        read = json.loads(stored)
+    values = dict(zip(_STORED, read, strict=True))
     made: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     made["holders"] = tuple(Holder(*parts) for parts in values["holders"])
     for name in ("titles", "abstracts"):
