@@ -163,7 +163,9 @@ class _Finder:
         self._found[url] = slug
         self._slugs.add(slug)
         self._urls[slug] = url
-        return replace(before, base_url=member.base_url, name=member.name, id=0) if before else member
+        found = replace(before, base_url=member.base_url, name=member.name, id=0) if before else member
+        region = "-".join(re.findall(r"[a-z0-9]+", row.get("region", "").lower()))
+        return replace(found, care=replace(found.care, region=region)) if region else found
 
 
 def _address(url: str, before: Member | None) -> str:

@@ -38,6 +38,7 @@ _CARE = (
     click.option("--reconcile-days", type=int, metavar="N", help="Compare all identifiers so often. Default: 30."),
     click.option("--pending-days", type=int, metavar="N", help="How long a vanished record waits. Default: 14."),
     click.option("--max-drop", type=int, metavar="P", help="Percent that may vanish without a question. Default: 10."),
+    click.option("--region", metavar="R", help="Where it is, such as jawa-barat; '' for unknown."),
 )
 
 
@@ -300,7 +301,8 @@ def import_(file: Path, paused: bool) -> None:
     window = "23:00-04:00"             # and rule, timezone, delay ...: as the options of `members set`
 
     A table (.csv, .tsv; cells apart by comma, semicolon or tab, as in its first line) has a line of titles and the
-    columns base_url (or url), slug and name, of which the first is needed; any other file has a base URL a line.
+    columns base_url (or url), slug, name and region, of which the first is needed; any other file has a base URL a
+    line.
     There, a line that is no member is told and left out; exit status 1 where no line is one.
     """
     from harvester.catalogue.members import import_members, list_members
@@ -363,6 +365,8 @@ def _lines(member: Member) -> list[str]:
         lines.append(f"delay      {care.delay:g} seconds between two requests")
     if care.insecure_until is not None:
         lines.append(f"INSECURE   its certificate is not verified before {told['insecure_until']}")
+    if care.region:
+        lines.append(f"region     {care.region}")
     if care.mail_to:
         lines.append(f"mail       {care.mail} to {care.mail_to}")
     return lines

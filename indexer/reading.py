@@ -13,10 +13,12 @@ from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue.members import get_base_urls
 from harvester.catalogue.records import CataloguedRecord, get_records
 from harvester.processes import end_with_parent
 from indexer.crosswalks import describe
 from indexer.engine.schema import Entry, make_entry
+from indexer.feed.provenance import find_first
 from indexer.unite import document_of_record
 from indexer.works import match_keys
 
@@ -91,14 +93,15 @@ def _catalogue(url: str) -> Catalogue:
 def _read(catalogue: Catalogue, numbers: Sequence[int], this_year: int) -> list[Reading]:
     with catalogue.read() as connection:
         found = list(get_records(connection, numbers))
-    return [_reading(record, this_year) for record in found]
+        addresses = get_base_urls(connection, {record.member for record in found})
+    return [_reading(record, addresses[record.member], this_year) for record in found]
 
 
-def _reading(record: CataloguedRecord, this_year: int) -> Reading:
+def _reading(record: CataloguedRecord, base_url: str, this_year: int) -> Reading:
     if record.deleted:
         return Reading(record.number, record.datestamp, (), None)
     description = describe(record, this_year=this_year)
     entry = make_entry(document_of_record(record, description))
+    keys = match_keys(description, origin=find_first(record, base_url).key)
     rights = description.rights
-    keys = match_keys(description)
     return Reading(record.number, record.datestamp, keys, entry, rights.access, rights.embargo_until)

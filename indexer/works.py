@@ -49,7 +49,7 @@ _ORDINALS = {
 _NO_DOI = re.compile(r"10\.(?:1234\d?|0+|x+)/|10\.\d+/(?:\W*|x+|0+|test.*|doi)$")
 _NO_ISBN = re.compile(r"97[89](?:0{6}|1{6}|9{6}|123456)")
 
-_Evidence = Literal["doi", "isbn", "title", "main"]
+_Evidence = Literal["origin", "doi", "isbn", "title", "main"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,16 @@ class Candidate:
         return _parse_facts(next(key for key in self.keys if key.startswith(FACTS)))
 
 
-def match_keys(description: Description) -> tuple[str, ...]:
+def match_keys(description: Description, *, origin: int | None = None) -> tuple[str, ...]:
     """The keys by which the record can be joined, and its facts as one more; empty where nothing can join it.
 
-    Keys: `doi:`, `isbn:`; `title:` for a long title and the first author's family name; `main:` the same
-    for the part of the title before its subtitle, which meets other records' `title:` only.
+    Keys: `origin:` for the repository that first had it and its identifier there; `doi:`, `isbn:`; `title:` for a long
+    title and the first author's family name; `main:` the same for the part of the title before its subtitle, which
+    meets other records' `title:` only.
     """
     dois = [doi for doi in description.identifiers_of("doi") if not _NO_DOI.match(doi)]
-    keys = [f"doi:{doi if len(doi) < 160 else _digest(doi)}" for doi in dois]
+    keys = [] if origin is None else [f"origin:{origin:x}"]
+    keys += [f"doi:{doi if len(doi) < 160 else _digest(doi)}" for doi in dois]
     keys += (f"isbn:{isbn}" for isbn in description.identifiers_of("isbn") if not _NO_ISBN.match(isbn))
     title = description.title or ""
     family = _folded_words(description.creators[0].family)[-1:] if description.creators else ()
@@ -194,7 +196,7 @@ def _edges(ordered: Sequence[Candidate]) -> Iterator[tuple[_Evidence, Candidate,
         for key in candidate.keys:
             holders.setdefault(key, []).append(candidate)
     evidence: _Evidence
-    for evidence in ("doi", "isbn", "title"):
+    for evidence in ("origin", "doi", "isbn", "title"):
         for key in sorted(key for key in holders if key.startswith(f"{evidence}:")):
             if _tells(holders[key]):
                 yield from ((evidence, one, other) for one, other in combinations(holders[key], 2))
@@ -213,8 +215,16 @@ def _tells(holders: Sequence[Candidate]) -> bool:
 def _agree(evidence: _Evidence, one: Candidate, other: Candidate) -> bool:
     """True where nothing speaks against the two being one work."""
     a, b = one.facts, other.facts
+    if one.member == other.member:
+        return False
+    if evidence == "origin":  # one record, as it came by two ways
+        return not a.dois or not b.dois or bool(a.dois & b.dois)
+    return _alike_in_facts(evidence, a, b)
+
+
+def _alike_in_facts(evidence: _Evidence, a: Facts, b: Facts) -> bool:
     known = {a.type, b.type} - {"other"}
-    if one.member == other.member or (a.level and b.level and a.level != b.level):
+    if a.level and b.level and a.level != b.level:
         return False
     if len(known) == 2 and (evidence != "doi" or "thesis" in known or known == {"book", "chapter"}):
         return False

@@ -84,9 +84,10 @@ def _work(stop: threading.Event, *, at_once: int, once: bool, quiet: bool) -> No
 
 
 def _feed(context: HarvestContext) -> None:
-    from indexer.feed.prepare import advance, refresh
+    from indexer.feed.prepare import advance, refresh, stamp_all_moved
 
     advance(context.catalogue, context.settings.repository_domain)
+    stamp_all_moved(context.catalogue, context.stop)
     refresh(context.catalogue, context.settings.repository_domain, context.stop)
 
 

@@ -15,6 +15,7 @@ from harvester.schedule import Schedule
 
 MailWish = Literal["never", "failure", "always", "monthly"]
 MAIL_WISHES: tuple[str, ...] = get_args(MailWish)
+_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESSES = re.compile(r"[^@\s,]+@[^@\s,]+(, *[^@\s,]+@[^@\s,]+)*")
 _MAX_INSECURE = timedelta(days=365)
 _USUAL = Schedule()
@@ -33,6 +34,7 @@ class Care:
         reconcile_days: days between two comparisons of all identifiers.
         pending_days: days that a vanished record waits before it is deleted.
         max_drop: percent of the records that may vanish before a person is asked.
+        region: where it is, as a slug; those who harvest from us can ask for a region's records.
     """
 
     paused: bool = False
@@ -46,6 +48,7 @@ class Care:
     reconcile_days: int = 30
     pending_days: int = 14
     max_drop: int = 10
+    region: str | None = None
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` naming what is wrong."""
@@ -58,6 +61,9 @@ class Care:
             raise ConfigError(f"`mail` must be one of {', '.join(MAIL_WISHES)}, not {self.mail!r}")
         if self.mail_to is not None and not _ADDRESSES.fullmatch(self.mail_to):
             raise ConfigError(f"`mail_to` must be addresses such as library@example.ac.id, not {self.mail_to!r}")
+        if self.region is not None and not (_REGION.fullmatch(self.region) and len(self.region) <= 57):
+            form = "lower-case letters, digits and single hyphens such as jawa-barat"
+            raise ConfigError(f"`region` must be {form}, not {self.region!r}")
 
     @property
     def schedule(self) -> Schedule:
@@ -81,6 +87,7 @@ CARE_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "reconcile_days": ((int,), _NUMBER),
     "pending_days": ((int,), _NUMBER),
     "max_drop": ((int,), _NUMBER),
+    "region": ((str,), "a text such as jawa-barat"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, unquote_plus, urlsplit
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from harvester.catalogue.care import USUAL, Care
-from harvester.catalogue.tables import fulltexts, listed, lists, members, records, vanished
+from harvester.catalogue.database import execute, is_among, pack_values
+from harvester.catalogue.tables import MOVED, cursors, fulltexts, listed, lists, members, records, vanished
 from harvester.catalogue.works import touch_works
 from harvester.errors import ConfigError
 from harvester.schedule import spread_of
@@ -133,6 +134,11 @@ def import_members(connection: Connection, found: Sequence[Member], now: int) ->
         connection.execute(statement, [{"this_slug": values["slug"], **values} for values in known])
         turned = [row.id for member in found if (row := present.get(member.slug)) and row.fulltext != member.fulltext]
         _show_anew(connection, turned)
+    moved = [row.id for member in found if (row := present.get(member.slug)) and row.region != member.care.region]
+    for number in moved:
+        anew = {"name": f"{MOVED}{number}", "datestamp": 0, "record_id": 0}
+        connection.execute(delete(cursors).where(cursors.c.name == anew["name"]))
+        connection.execute(insert(cursors).values(anew))
     here = sum(row.removed_at is None for row in map(present.get, {member.slug for member in found}) if row)
     return len(found) - here, here
 
@@ -226,6 +232,15 @@ _TOLD = 20
 def get_present(connection: Connection, member: Member) -> Member:
     """The member as it is now, after whatever an operator has changed meanwhile; a removed one, too."""
     return member_of(connection.execute(select(members).where(members.c.id == member.id)).one())
+
+
+def get_base_urls(connection: Connection, slugs: Collection[str]) -> dict[str, str]:
+    """The base URLs of these members, also of those that are registered no more."""
+    found = execute(connection, _BASE_URLS, pack_values(connection, sorted(slugs)))
+    return {row.slug: row.base_url for row in found}
+
+
+_BASE_URLS = select(members.c.slug, members.c.base_url).where(is_among(members.c.slug))
 
 
 def was_member(connection: Connection, slug: str) -> bool:

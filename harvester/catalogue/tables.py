@@ -70,6 +70,7 @@ members = Table(
     # What Identify says.
     Column("contact", Text),
     Column("deletion", String(16)),
+    Column("region", String(64)),  # where it is, as a slug; None: nobody has said
     # Who is told, and when: never, failure, always, monthly.
     Column("mail_to", Text),
     Column("mail", String(8), nullable=False, server_default="failure"),
@@ -387,6 +388,8 @@ cursors = Table(
     Column("record_id", BigInteger, nullable=False),
 )
 
+MOVED = "region-"  # before a member's number, the name of a cursor: its rows in the feed get a new datestamp
+
 # What re-harvesters are shown: each record as it was when it was last prepared for them, in the order of `datestamp`.
 feed = Table(
     "feed",
@@ -414,6 +417,15 @@ feed = Table(
         sqlite_where=text("open"),
         postgresql_where=text("open"),
     ),
+)
+
+# How many rows each set of the feed has that were ever shown: (), member and its number, type and which, access: open.
+feed_counts = Table(
+    "feed_counts",
+    metadata,
+    Column("kind", String(8), primary_key=True),
+    Column("value", String(12), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
 )
 
 # The metadata formats that members gave anything in, each with what its first payload said of itself.

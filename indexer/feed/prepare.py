@@ -17,7 +17,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-import zstandard
 from sqlalchemy import Connection
 
 from harvester.catalogue import works as sql
@@ -32,23 +31,26 @@ from harvester.catalogue.feed import (
     get_copies,
     get_formats,
     get_rows,
+    list_moved,
     list_numbers,
     list_sources,
     replace_rows,
+    stamp_moved,
 )
 from harvester.catalogue.public_ids import decode_public_id
 from harvester.catalogue.records import CataloguedRecord, get_records
 from indexer.crosswalks import describe
 from indexer.feed.dublin_core import make_statements, render
 from indexer.feed.marc import render_marc
+from indexer.feed.payload import make_packer
 from indexer.feed.provenance import Origin, find_rights, namespace_of, parse_origins, render_origins, render_rights
+from indexer.feed.qualified import render_qualified
 
 CURSOR = "feed"
 _REFRESHED = "feed-rules"  # (checksum of the rules, last record that was made by them)
 _ALL = 1 << 62
 _AT_ONCE = 200
 _STAMPS_A_SECOND = 200  # of records whose form changed by our rules: nobody is to get a million in one second
-SEPARATOR = b"\0"  # between the parts of a payload: Dublin Core, origins, further about containers
 
 
 class _Prepared(NamedTuple):
@@ -125,6 +127,22 @@ def refresh(catalogue: Catalogue, domain: str, stop: threading.Event) -> int:
     return count
 
 
+def stamp_all_moved(catalogue: Catalogue, stop: threading.Event) -> int:
+    """The records of members whose region has changed have a new datestamp, unless it was stopped; how many of them."""
+    with catalogue.read() as connection:
+        moved, count = list_moved(connection), 0
+    for member_id in moved:
+        changed = 1
+        while changed and not stop.is_set():
+            with catalogue.write() as connection:
+                until = list_moved(connection).get(member_id)
+                stamp = 0 if until is None else take_datestamp(connection, catalogue.now())
+                changed = 0 if until is None else stamp_moved(connection, member_id, until, stamp, _AT_ONCE)
+            count += changed
+            stop.wait(changed / _STAMPS_A_SECOND)
+    return count
+
+
 @lru_cache(maxsize=1)
 def rules_checksum() -> int:
     """Of the code that makes our formats of what members send."""
@@ -157,7 +175,7 @@ class _Preparer:
         self.ours = f"oai:{domain}:"
         self.domain = domain
         self.sources = {source.slug: source for source in sources}
-        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.pack = make_packer()
 
     def prepare(self, found: Iterable[CataloguedRecord]) -> list[_Prepared]:
         """The records' rows, each for itself."""
@@ -174,15 +192,12 @@ class _Preparer:
         origin = Origin(source.base_url, record.identifier, record.source_datestamp, namespace, response_date)
         returned = any(each.identifier.startswith(self.ours) for each in former)
         statements = make_statements(description)
-        payload = SEPARATOR.join(
-            part.encode()
-            for part in (
-                render(statements),
-                render_origins((origin, *former)),
-                "".join(map(render_rights, find_rights(form.abouts) if form else ())),
-            )
+        parts = (
+            render(statements),
+            render_origins((origin, *former)),
+            "".join(map(render_rights, find_rights(form.abouts) if form else ())),
         )
-        made = payload + render_marc(statements, record.id, self.domain).encode()
+        made = "\0".join(parts) + render_marc(statements, record.id, self.domain) + render_qualified(statements)
         row = FeedRow(
             record_id=record.number,
             public_id=decode_public_id(record.id) or 0,
@@ -193,8 +208,8 @@ class _Preparer:
             open=description.rights.access == "open",
             origin=None if record.deleted or returned else (former[-1] if former else origin).key,
             distance=len(former),
-            hash=blake2b(made, digest_size=16).digest(),
-            payload=None if record.deleted else self.compressor.compress(payload),
+            hash=blake2b(made.encode(), digest_size=16).digest(),
+            payload=None if record.deleted else self.pack(*parts),
         )
         formats = (MetadataFormat(prefix, *names) for prefix, names in namespaces.items())
         return _Prepared(row, returned, tuple(formats))
@@ -226,7 +241,9 @@ def _store(connection: Connection, prepared: list[_Prepared], now: int, *, anew:
             stamp = stamp or take_datestamp(connection, now)
             shown = live or row.datestamp is not None
             new.append(replace(row, deleted=not live, datestamp=stamp if shown else None))
-    replace_rows(connection, new)
+    replace_rows(
+        connection, new, [*before.values(), *(others[row.record_id] for row in new if row.record_id in others)]
+    )
 
 
 def _shown(one: _Prepared, was: FeedRow | None, *, live: bool, stamp: int) -> FeedRow:

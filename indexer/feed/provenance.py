@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
+from harvester.catalogue.records import CataloguedRecord
 from harvester.datestamps import format_datestamp, parse_datestamp
 from harvester.oai.page import make_parser
 from indexer.crosswalks.statements import local_name
@@ -58,6 +59,13 @@ def parse_origins(abouts: Iterable[bytes]) -> tuple[Origin, ...]:
             found = [_read(element) for element in islice(nested, _MOST_ORIGINS)]
             return tuple(origin for origin in found if origin.base_url and origin.identifier)
     return ()
+
+
+def find_first(record: CataloguedRecord, base_url: str) -> Origin:
+    """The first station of a record that the member at this base URL gives: another's, or the member itself."""
+    abouts = next((form.abouts for form in record.forms if form.xml and not form.deleted), ())
+    former = parse_origins(abouts)
+    return former[-1] if former else Origin(base_url, record.identifier, record.source_datestamp, "", "")
 
 
 def _read(element: _Element) -> Origin:

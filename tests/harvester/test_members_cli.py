@@ -177,6 +177,26 @@ def test_a_list_of_addresses_is_imported_and_a_line_that_is_no_member_is_told(
     assert care(run, "b-example")["paused"] is False
 
 
+def region(run: Run, slug: str) -> str | None:
+    found: str | None = json.loads(run("members", "show", slug, "--json"))["region"]
+    return found
+
+
+def test_a_member_has_a_region_by_command_and_by_list(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(
+        "slug,url,region\na,http://a.example/oai,D.I. Yogyakarta\nb,http://b.example/oai,\n"
+    )
+    run("members", "import", "m.csv")
+    assert [region(run, slug) for slug in "ab"] == ["d-i-yogyakarta", None]
+    assert "region     bali" in run("members", "set", "b", "--region", "bali")
+    run("members", "import", "m.csv")  # what a list leaves open stays
+    assert region(run, "b") == "bali"
+    run("members", "set", "b", "--region", "")
+    assert region(run, "b") is None
+    with pytest.raises(ConfigError, match="`region` must be lower-case"):
+        run("members", "set", "b", "--region", "Jawa Barat")
+
+
 def imported(run: Run, tmp_path: Path, text: str, name: str = "m.csv") -> tuple[list[tuple[str, str, str]], str]:
     """The members that a list of this text gives (slug, name, address), and what the import says."""
     (tmp_path / name).write_text(text, newline="")

@@ -247,9 +247,17 @@ def test_the_site_says_503_while_the_server_is_away_and_what_needs_no_search_goe
         app = create_app(settings)
         client = app.test_client()
         soon(lambda: client.get("/search?q=kota").status_code == 200)
+
+        def feed() -> bytes:
+            answer = client.get("/oai?verb=ListRecords&metadataPrefix=oai_dc")
+            assert b"<metadata>" in answer.data
+            return answer.data.partition(b"<request")[2]
+
+        shown = feed()
         for away, back in ((server.pause, server.resume), (server.stop, server.start)):
             away()
             try:
+                assert feed() == shown
                 answer = client.get("/search?q=kota", headers={"Accept-Language": "en"})
                 assert (answer.status_code, "Search is resting" in answer.text) == (503, True)
                 assert int(answer.headers["Retry-After"]) > 0

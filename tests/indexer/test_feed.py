@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from xml.sax.saxutils import escape
 
 import pytest
+import zstandard
 from sqlalchemy import select, update
 
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.commit import Fetched, commit_page, delete_records
 from harvester.catalogue.harvests import begin_harvest
 from harvester.catalogue.lists import get_lists
-from harvester.catalogue.members import Member, add_member
-from harvester.catalogue.tables import feed
+from harvester.catalogue.members import Member, add_member, import_members
+from harvester.catalogue.tables import feed, feed_counts
 from harvester.oai.page import parse_page
 from indexer.feed import prepare
-from indexer.feed.prepare import advance, is_behind, refresh
+from indexer.feed.payload import make_packer, make_unpacker, split
+from indexer.feed.prepare import advance, is_behind, refresh, stamp_all_moved
 from indexer.feed.provenance import Origin, parse_origins, render_origins
 
 _DOMAIN = "hub.test"
 _OTHER = Origin("https://x.test/oai", "oai:x:1", "2025-01-01", "urn:n", "2025-02-01T00:00:00Z")
+_KEPT = bytes.fromhex(
+    "28b52ffd6061004d0100b03e506164692026616d703b20c3a92f61626f75742f3e05005cab960a2ba2600d2ed0487075540820"
+)
 _OURS = Origin("https://hub.test/oai", "oai:hub.test:x/0123456789ab", "2025-01-01", "urn:n", "2025-02-01T00:00:00Z")
 
 
@@ -71,6 +78,11 @@ class Hub:
         assert not is_behind(self.catalogue)
         with self.catalogue.read() as connection:
             rows = connection.execute(select(feed).order_by(feed.c.record_id)).all()
+            kept = {(kind, value): rows for kind, value, rows in connection.execute(select(feed_counts)) if rows}
+        seen = [row for row in rows if row.datestamp is not None]
+        counted = Counter({("", ""): len(seen)}) + Counter(("member", str(row.member_id)) for row in seen)
+        counted += Counter(("type", row.type) for row in seen) + Counter(("access", "open") for row in seen if row.open)
+        assert kept == counted
         return {row.record_id: (row.datestamp, row.deleted) for row in rows}
 
 
@@ -147,6 +159,35 @@ def test_changed_rules_stamp_only_what_differs(hub: Hub, monkeypatch: pytest.Mon
     assert (after[1], after[3]) == (before[1], before[3])
     assert (after[2][0] or 0) >= hub.clock - 10
     assert refresh(hub.catalogue, _DOMAIN, stop) == 0
+
+
+def test_a_member_that_moves_to_a_region_has_its_records_stamped(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "_AT_ONCE", 2)
+    hub.give("x", "One", "Two", "Three")
+    hub.give("y", "Four")
+    before, stop = hub.shown(), threading.Event()
+    moved = replace(hub.members["x"], care=replace(hub.members["x"].care, region="bali"))
+    for stamped in (3, 0):  # the second time it is where it was
+        with hub.catalogue.write() as connection:
+            import_members(connection, [moved], 2)
+        hub.clock += 100
+        assert stamp_all_moved(hub.catalogue, stop) == stamped
+        assert stamp_all_moved(hub.catalogue, stop) == 0
+    after = hub.shown()
+    assert after[4] == before[4]
+    assert all((after[number][0] or 0) >= hub.clock - 110 for number in (1, 2, 3))
+
+
+def test_a_payload_is_read_as_it_was_packed_in_either_form() -> None:
+    core, origins, more = "<dc:title>Padi &amp; é</dc:title>", "<originDescription/>", "<about/>"
+    unpack = make_unpacker()
+    shown = unpack(make_packer()(core, origins, more))
+    former = zstandard.compress(f"{core}\0{origins}\0{more}".encode())
+    assert unpack(former) == shown
+    assert split(shown)[0].decode() == core
+    assert shown.endswith(b"<originDescription/></provenance></about><about/>")
+    # What catalogues hold: neither the form nor what all have in common may ever change.
+    assert unpack(_KEPT) == shown
 
 
 def test_a_chain_of_origins_is_read_as_it_is_written() -> None:

@@ -95,6 +95,21 @@ def test_records_that_something_speaks_against_stay_apart(one: Values, other: Va
     assert not joined(BASE | one, BASE | other)
 
 
+def test_a_record_that_came_by_two_ways_is_one_work_whatever_it_says() -> None:
+    def candidate(number: int, member: int, origin: int, **values: list[str]) -> Candidate:
+        described = describe_xml(dublin_core(values), this_year=2026)
+        return Candidate(number, member, match_keys(described, origin=origin))
+
+    direct, copy = candidate(1, 1, 7, title=["Kota"], date=["2001"]), candidate(2, 2, 7, title=["Kota lama"])
+    assert join_records([direct, copy]) == {1: 1, 2: 1}
+    assert join_records([direct, candidate(2, 2, 8, title=["Kota"], date=["2001"])]) == {1: 1, 2: 2}
+    assert join_records([direct, candidate(2, 1, 7, title=["Kota"])]) == {1: 1, 2: 2}
+    # An aggregator that gives one origin to many, or to works with other DOIs, is not believed.
+    assert set(join_records([direct, copy, candidate(3, 2, 7, title=["Desa"])]).values()) == {1, 2, 3}
+    dois = [candidate(n, n, 7, identifier=[f"10.5555/x.{n}"]) for n in (1, 2)]
+    assert join_records(dois) == {1: 1, 2: 2}
+
+
 def test_a_key_that_one_member_uses_twice_joins_nothing() -> None:
     chapter = {"title": ["Bab"], "identifier": ["9786028519939"]}
     assert not joined(chapter, chapter, chapter, members=(1, 1, 2))

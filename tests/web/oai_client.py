@@ -18,6 +18,8 @@ NS = {
     "o": "http://www.openarchives.org/OAI/2.0/",
     "dc": "http://purl.org/dc/elements/1.1/",
     "p": "http://www.openarchives.org/OAI/2.0/provenance",
+    "dcterms": "http://purl.org/dc/terms/",
+    "xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "m": "http://www.loc.gov/MARC21/slim",
     "r": "http://www.openarchives.org/OAI/2.0/rights/",
 }

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 from flask.testing import FlaskClient
 from lxml import html
 
+from harvester.catalogue.care import Care
 from harvester.catalogue.commit import Fetched, commit_page
 from harvester.catalogue.database import Catalogue, open_catalogue
 from harvester.catalogue.harvests import Outcome, begin_harvest, finish_harvest, set_window
@@ -68,6 +69,9 @@ class Network:
 
     def id_of(self, name: str) -> str:
         return self.ids[f"oai:{name}"]
+
+
+_JAVA = Care(region="jawa-tengah")
 
 
 class _Clock:
@@ -142,8 +146,8 @@ def build_network(home: Path, *, indexed: bool = True, catalogue: str = "") -> N
     clock = _Clock()
     opened = open_catalogue(settings.catalogue_url, clock)
     with opened.write() as connection:
-        alfa = add_member(connection, Member("alfa", "Perpustakaan Alfa", "https://alfa.example/oai"), NOW)
-        beta = add_member(connection, Member("beta", "Repositori Beta", "https://beta.example/oai"), NOW)
+        alfa = add_member(connection, Member("alfa", "Perpustakaan Alfa", "https://alfa.example/oai", care=_JAVA), NOW)
+        beta = add_member(connection, Member("beta", "Repositori Beta", "https://beta.example/oai", care=_JAVA), NOW)
         add_member(connection, Member("gama", "Arsip Gama", "https://gama.example/oai"), NOW)
     plain = [
         _record(

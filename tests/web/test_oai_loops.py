@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from harvester.catalogue import open_catalogue
 from harvester.catalogue.members import Member, add_member
 from harvester.datestamps import format_datestamp
 from harvester.settings import Settings
+from indexer.build import advance
+from indexer.engine.opening import open_engine
 from web.app import create_app
 
 # Who harvests whom; x and y are repositories.
@@ -48,6 +50,16 @@ class Hub:
         """All records that it gives."""
         parts = walk(self.client, "ListRecords", metadataPrefix="oai_dc")
         return b"".join(etree.tostring(each) for part in parts for each in part.root.iterfind(".//o:record", NS))
+
+    def find_works(self) -> dict[str, int]:
+        """The title of each work in the search, and how many members hold it."""
+        settings = Settings(home=self.home)
+        catalogue = open_catalogue(settings.catalogue_url)
+        with closing(catalogue), closing(open_engine(settings)) as engine:
+            advance(catalogue, engine)
+            works = [work for work_id in engine.iter_ids() if (work := engine.get(work_id))]
+        assert len({work.title for work in works}) == len(works)
+        return {work.title: len(work.holders) for work in works}
 
     def origins(self) -> list[str]:
         """The identifier at its first station of each live record, with its title."""
@@ -110,3 +122,7 @@ def test_a_network_of_networks_settles(name: str, stack: ExitStack, tmp_path: Pa
     assert [hub.origins() for hub in everywhere] == [expected()] * len(everywhere)
     go_round(1)
     assert [hub.feed() for hub in hubs] == settled
+    if name == "tree":  # in search too, what came by two ways is one, though its short title alone joins nothing
+        titles = [line.partition(" ")[2] for line in expected()]
+        ways = {title: 1 if title.startswith("Title y") else 2 for title in titles}
+        assert hubs[2].find_works() == ways

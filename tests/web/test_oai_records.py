@@ -80,12 +80,23 @@ def test_every_live_record_names_where_it_came_from(client: FlaskClient) -> None
     assert set(as_sent.all("//p:originDescription/@altered")) == {"false"}
 
 
+def test_qualified_dublin_core_says_what_a_value_is(client: FlaskClient) -> None:
+    found = Answer(client, verb="ListRecords", metadataPrefix="qdc", set="member:alfa")
+    schemes = {each.rpartition(":")[2] for each in found.all("//o:metadata//@xsi:type")}
+    assert schemes == {"W3CDTF", "URI", "DCMIType", "RFC4646"}
+    batik = "//o:record[.//dc:title[contains(., 'Batik')]]"
+    assert found.all(f"{batik}//dcterms:alternative") == ["Coastal Batik: History and Meaning"]
+    assert found.all(f"{batik}//dcterms:issued[@xsi:type='dcterms:W3CDTF']") == ["2019-03-12"]
+    assert found.all(f"{batik}//dcterms:license") == ["https://creativecommons.org/licenses/by/4.0/"]
+    assert len(found.all("//o:record[o:metadata]")) == len(found.all("//p:provenance"))
+
+
 def test_a_deleted_record_has_header_and_sets_only(client: FlaskClient, network: Network) -> None:
-    for prefix in ("oai_dc", "marcxml", "source_oai_dc"):
+    for prefix in ("oai_dc", "marcxml", "qdc", "source_oai_dc"):
         name = f"oai:library.test:alfa/{network.id_of('gone')}"
         found = Answer(client, verb="GetRecord", metadataPrefix=prefix, identifier=name)
         assert found.headers[0][2]
-        assert found.all("//o:setSpec") == ["member:alfa", "type:other"]
+        assert found.all("//o:setSpec") == ["member:alfa", "type:other", "region:jawa-tengah"]
         assert not found.all("//o:metadata | //o:about")
 
 
@@ -97,12 +108,12 @@ def test_what_the_member_sent_is_given_as_it_was(client: FlaskClient) -> None:
 
 def test_formats_are_told_in_all_and_of_one_item(client: FlaskClient, network: Network) -> None:
     found = Answer(client, verb="ListMetadataFormats")
-    assert found.all("//o:metadataPrefix") == ["oai_dc", "marcxml", "source_oai_dc"]
-    for (namespace,) in zip(found.all("//o:metadataFormat[position()<3]/o:metadataNamespace"), strict=True):
+    assert found.all("//o:metadataPrefix") == ["oai_dc", "marcxml", "qdc", "source_oai_dc"]
+    for (namespace,) in zip(found.all("//o:metadataFormat[position()<4]/o:metadataNamespace"), strict=True):
         record = Answer(
             client,
             verb="GetRecord",
-            metadataPrefix={"dc/": "oai_dc"}.get(namespace[-3:], "marcxml"),
+            metadataPrefix={"dc/": "oai_dc", ".0/": "qdc"}.get(namespace[-3:], "marcxml"),
             identifier=f"oai:library.test:alfa/{network.id_of('batik')}",
         )
         payload = record.root.find(".//o:metadata", NS)[0]
@@ -117,6 +128,7 @@ def test_sets_are_listed_with_their_parents_and_hold_what_headers_say(client: Fl
     assert len(specs) == len(set(specs))
     assert {spec.rpartition(":")[0] for spec in specs} - {""} <= set(specs)
     assert {"member:alfa", "member:beta", "member:gama", "type:thesis", "access:open"} <= set(specs)
+    assert specs[-1] == "region:jawa-tengah"
     everything = Answer(client, verb="ListIdentifiers", metadataPrefix="oai_dc")
     for spec in specs:
         inside = f"//o:header[o:setSpec[.='{spec}' or starts-with(., '{spec}:')]]/o:identifier"
@@ -140,6 +152,18 @@ def test_parts_make_the_whole_and_the_last_one_says_so(resized, client: FlaskCli
         assert parts[-1].token == ""
     else:
         assert not parts[0].all("//o:resumptionToken")
+
+
+@pytest.mark.parametrize("spec", ["member:alfa", "region", "region:jawa-tengah", "type:thesis"])
+def test_a_set_in_parts_tells_its_size_and_a_window_of_it_too(resized, client: FlaskClient, spec: str) -> None:  # type: ignore[no-untyped-def]
+    whole = Answer(client, verb="ListIdentifiers", metadataPrefix="oai_dc", set=spec).headers
+    stamps = sorted(stamp for _, stamp, _ in whole)
+    for window in ({}, {"from_": stamps[1]}, {"until": stamps[-2]}, {"from_": stamps[1], "until": stamps[-2]}):
+        inside = Answer(client, verb="ListIdentifiers", metadataPrefix="oai_dc", set=spec, **window).headers
+        parts = walk(resized(oai_part=1), "ListIdentifiers", metadataPrefix="oai_dc", set=spec, **window)
+        assert [header for part in parts for header in part.headers] == inside
+        sizes = {size for part in parts for size in part.all("//o:resumptionToken/@completeListSize")}
+        assert sizes == ({str(len(inside))} if len(inside) > 1 else set())
 
 
 def test_sets_come_in_parts_too(resized, client: FlaskClient) -> None:  # type: ignore[no-untyped-def]

@@ -34,6 +34,7 @@ _SETS = {
     "access": "By access",
     "access:open": "Open access",
     "member": "By member",
+    "region": "By region",
     "type": "By type of work",
     **{f"type:{kind}": name for kind, name in sorted(responses.TYPE_NAMES.items())},
 }
@@ -83,7 +84,7 @@ class Repository:
 
     def respond(self, query: bytes, form: bytes) -> bytes:
         """The response to a request with these arguments."""
-        asked, inside = OaiRequest("", {}), b""
+        asked, inside = OaiRequest("", {}), list[bytes]()
         errors: list[OaiError] = []
         try:
             asked, errors = parse_request(parse_pairs(query, form))
@@ -95,15 +96,15 @@ class Repository:
             errors = several.errors
         told = {} if any(error.code in {"badVerb", "badArgument"} for error in errors) else asked.arguments
         if errors:
-            inside = responses.render_errors(errors).encode()
+            inside = [responses.render_errors(errors).encode()]
         return responses.render_response(self.base_url, self.moment, told, inside)
 
-    def _fill(self, asked: OaiRequest) -> bytes:
+    def _fill(self, asked: OaiRequest) -> list[bytes]:
         if asked.verb.startswith("List") and "metadataPrefix" in asked.arguments:
             self.moment = self._advance(_LIST_SECONDS)
         elif not asked.get("resumptionToken") and is_behind(self.catalogue):
             self._advance(_OTHER_SECONDS)
-        verbs: dict[str, Callable[[Connection, OaiRequest], bytes]] = {
+        verbs: dict[str, Callable[[Connection, OaiRequest], list[bytes]]] = {
             "Identify": self._identify,
             "ListMetadataFormats": self._list_formats,
             "ListSets": self._list_sets,
@@ -112,7 +113,7 @@ class Repository:
         with self.catalogue.read() as connection:
             inside = verbs.get(asked.verb, self._list_records)(connection, asked)
         name = asked.verb.encode()
-        return inside if asked.verb == "Identify" else b"<%b>%b</%b>" % (name, inside, name)
+        return [b"<%b>" % name, *inside, b"</%b>" % name]
 
     def _advance(self, seconds: float) -> int:
         """The second up to which the feed is ready; of the requests at one time one prepares it for all."""
@@ -124,7 +125,7 @@ class Repository:
             if alone:
                 _TURN.release()
 
-    def _identify(self, connection: Connection, _asked: OaiRequest) -> bytes:
+    def _identify(self, connection: Connection, _asked: OaiRequest) -> list[bytes]:
         sources = feed.list_sources(connection, limit=_MOST_FRIENDS)
         identity = Identity(
             name=self.settings.network_name,
@@ -135,37 +136,40 @@ class Repository:
             sample=f"oai:{self.domain}:{sources[0].slug if sources else 'member'}/0123456789ab",
             friends=tuple(source.base_url for source in sources),
         )
-        return responses.render_identify(identity, self.base_url).encode()
+        return [responses.render_identify(identity, self.base_url).encode()]
 
-    def _list_formats(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _list_formats(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         known = self._formats(connection)
         if asked.get("identifier"):
             row = self._get_row(connection, asked.get("identifier"))
             had = {SOURCE + prefix for prefix in feed.find_payloads(connection, row.record_id)}
             known = {prefix: each for prefix, each in known.items() if prefix in had or prefix in OWN_FORMATS}
-        return "".join(map(responses.render_format, known.values())).encode()
+        return [responses.render_format(each).encode() for each in known.values()]
 
-    def _list_sets(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _list_sets(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         token, size = asked.get("resumptionToken"), self.settings.oai_part
         position = read_token(token, "ListSets", self._keys()) if token else Position("ListSets")
         if not token:
-            position = replace(position, size=len(_SETS) + feed.count_sources(connection))
-        # Those that there always are come first, then the members by slug.
+            total = len(_SETS) + feed.count_sources(connection) + len(feed.list_regions(connection))
+            position = replace(position, size=total)
+        # Those that there always are come first, then the members by slug, then the regions.
         found = list(_SETS.items())[position.cursor :][: size + 1]
-        wanted = size + 1 - len(found)
-        members = feed.list_sources(connection, position.after_name, wanted) if wanted else []
-        found += [(f"member:{source.slug}", source.name) for source in members]
+        after = position.after_name
+        if not after.startswith("region:"):
+            members = feed.list_sources(connection, after, size + 1 - len(found))
+            found += [(f"member:{source.slug}", source.name) for source in members]
+        regions = feed.list_regions(connection, after.partition("region:")[2], size + 1 - len(found))
+        found += [(f"region:{region}", region.replace("-", " ").title()) for region in regions]
         rest = ""
         if len(found) > size:
             found.pop()
-            name = found[-1][0].removeprefix("member:") if found[-1][0].startswith("member:") else ""
+            name = found[-1][0].removeprefix("member:") if found[-1][0] not in _SETS else ""
             rest = self._token(replace(position, after_name=name, cursor=position.cursor + size))
-        sets = "".join(responses.render_set(*each) for each in found)
-        return (sets + self._end(position, rest)).encode()
+        return [*(responses.render_set(*each).encode() for each in found), self._end(position, rest).encode()]
 
-    def _get_record(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _get_record(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         errors: list[OaiError] = []
-        row, known = None, self._formats(connection).get(asked.get("metadataPrefix"))
+        row, known = None, self._find_format(connection, asked.get("metadataPrefix"))
         try:
             row = self._get_row(connection, asked.get("identifier"))
         except OaiError as error:
@@ -181,14 +185,14 @@ class Repository:
                 raise OaiError("cannotDisseminateFormat", f"the member gives no {known.prefix} of this record")
             xml[row.record_id] = given[known.prefix.removeprefix(SOURCE)]
         names = self._names(connection, [row])
-        return responses.render_record(row, names, responses.make_metadata(known, names, xml))
+        return responses.render_records([row], names, responses.make_metadata(known, names, xml))
 
-    def _list_records(self, connection: Connection, asked: OaiRequest) -> bytes:
+    def _list_records(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
         token, whole = asked.get("resumptionToken"), asked.verb == "ListRecords"
         position = read_token(token, asked.verb, self._keys()) if token else self._begin(asked)
         self.moment = position.seen
         errors: list[OaiError] = []
-        known = self._formats(connection).get(position.prefix)
+        known = self._find_format(connection, position.prefix)
         if known is None:
             errors.append(self._no_format(position.prefix))
         chosen = self._select(connection, position)
@@ -198,7 +202,8 @@ class Repository:
         if known is None or chosen is None:
             raise _SeveralError(errors)
         if not token:
-            position = replace(position, size=feed.count_rows(connection, chosen))
+            count = feed.count_rows(connection, chosen)
+            position = replace(position, size=-1 if count is None else count)
         after = (position.after_at, position.after_id)
         rows = feed.list_rows(connection, chosen, after, self.settings.oai_part + 1, payloads=whole)
         if token and not rows:  # all that was to come has changed since: one of it, as it is now, ends the list
@@ -214,11 +219,10 @@ class Repository:
         names = self._names(connection, part)
         if whole:
             xml = {row.record_id: row.xml for row in part if row.xml is not None}
-            metadata = responses.make_metadata(known, names, xml)
-            inside = b"".join([responses.render_record(row, names, metadata) for row in part])
+            inside = responses.render_records(part, names, responses.make_metadata(known, names, xml))
         else:
-            inside = "".join([responses.render_header(row, names) for row in part]).encode()
-        return inside + self._end(position, rest).encode()
+            inside = [responses.render_header(row, names).encode() for row in part]
+        return [*inside, self._end(position, rest).encode()]
 
     def _begin(self, asked: OaiRequest) -> Position:
         until = min(asked.until, self.moment)
@@ -235,8 +239,11 @@ class Repository:
     def _select(self, connection: Connection, position: Position) -> Selection | None:
         """What the list holds; None where there is no such set."""
         kind, colon, value = position.set_spec.partition(":")
-        found: str | int = value
-        if position.set_spec and position.set_spec not in _SETS:
+        found: str | int = "open" if kind == "access" else value
+        if kind == "region" and value:
+            if value not in feed.list_regions(connection):
+                return None
+        elif position.set_spec and position.set_spec not in _SETS:
             source = feed.find_source(connection, value) if kind == "member" and colon else None
             if source is None:
                 return None
@@ -260,6 +267,9 @@ class Repository:
             raise OaiError("idDoesNotExist", message)
         return row
 
+    def _find_format(self, connection: Connection, prefix: str) -> MetadataFormat | None:
+        return OWN_FORMATS.get(prefix) or self._formats(connection).get(prefix)
+
     def _formats(self, connection: Connection) -> dict[str, MetadataFormat]:
         own = (each._replace(prefix=SOURCE + each.prefix) for each in feed.get_formats(connection).values())
         return OWN_FORMATS | {each.prefix: each for each in own}
@@ -269,7 +279,7 @@ class Repository:
         return OaiError("cannotDisseminateFormat", message)
 
     def _names(self, connection: Connection, rows: list[Shown] | list[FeedRow]) -> Names:
-        return Names(self.domain, feed.get_slugs(connection, {row.member_id for row in rows}))
+        return Names(self.domain, feed.get_places(connection, {row.member_id for row in rows}))
 
     def _keys(self) -> list[str]:
         return self.settings.get_secret_keys()

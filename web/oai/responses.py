@@ -14,9 +14,9 @@ from harvester.catalogue.feed import FeedRow, MetadataFormat, Shown
 from harvester.catalogue.public_ids import encode_public_id
 from harvester.datestamps import format_datestamp, from_epoch
 from harvester.errors import OaiError
-from indexer.feed import marc
+from indexer.feed import marc, qualified
 from indexer.feed.dublin_core import parse, xml_text
-from indexer.feed.prepare import SEPARATOR
+from indexer.feed.payload import make_unpacker, split
 from indexer.normalise.types import TYPES
 
 OAI = "http://www.openarchives.org/OAI/2.0/"
@@ -26,6 +26,7 @@ SOURCE = "source_"  # before a member's own prefix
 OWN_FORMATS = {
     "oai_dc": MetadataFormat("oai_dc", _OAI_DC, f"{OAI}oai_dc.xsd"),
     "marcxml": MetadataFormat("marcxml", marc.NAMESPACE, marc.SCHEMA),
+    "qdc": MetadataFormat("qdc", qualified.NAMESPACE, qualified.SCHEMA),
 }
 TYPE_NAMES = {kind: kind.capitalize() for kind in TYPES}
 
@@ -37,26 +38,40 @@ _DC_HEAD = (
     f'<metadata><oai_dc:dc xmlns:oai_dc="{_OAI_DC}" xmlns:dc="http://purl.org/dc/elements/1.1/" {_XSI} '
     f'xsi:schemaLocation="{_OAI_DC} {OAI}oai_dc.xsd">'
 ).encode()
-_DC_TAIL = b"</oai_dc:dc></metadata>"
-_ABOUT_HEAD = (
-    f'<about><provenance xmlns="{OAI}provenance" {_XSI} xsi:schemaLocation="{OAI}provenance {OAI}provenance.xsd">'
-).encode()
-_ABOUT_TAIL = b"</provenance></about>"
 _START_TAG = re.compile(rb"<[^\s/>]+(?:\s[^>]*)?>")
 _NAMESPACE = re.compile(rb"<metadataNamespace>[^<]*")
 
-Metadata = Callable[[Shown | FeedRow], bytes]
+Chunks = tuple[bytes, ...]  # of a response, joined once at its end: a part has a megabyte
+Metadata = Callable[[Shown | FeedRow], Chunks]
 
 
-class Names(NamedTuple):
-    """What headers are made with: our domain, and the members' slugs by their numbers."""
+class Names:
+    """What headers are made with: our domain, and by their numbers the members' slugs and regions."""
 
-    domain: str
-    slugs: Mapping[int, str]
+    def __init__(self, domain: str, places: Mapping[int, tuple[str, str | None]]) -> None:
+        self.domain = domain
+        self._places = places
+        self._starts = {number: f"oai:{domain}:{slug}/" for number, (slug, _) in places.items()}
+        self._sets: dict[tuple[int, str, bool], str] = {}
 
     def identifier(self, row: Shown | FeedRow) -> str:
         """The record's identifier here, for ever."""
-        return f"oai:{self.domain}:{self.slugs[row.member_id]}/{encode_public_id(row.public_id)}"
+        return self._starts[row.member_id] + encode_public_id(row.public_id)
+
+    def sets(self, row: Shown | FeedRow) -> str:
+        """The elements of all sets that the record is in."""
+        key = (row.member_id, row.type, row.open)
+        found = self._sets.get(key)
+        if found is None:
+            slug, region = self._places[row.member_id]
+            specs = (
+                f"member:{slug}",
+                f"type:{row.type}",
+                "access:open" if row.open else "",
+                region and f"region:{region}",
+            )
+            found = self._sets[key] = "".join(f"<setSpec>{spec}</setSpec>" for spec in specs if spec)
+        return found
 
 
 @lru_cache(maxsize=4096)
@@ -65,11 +80,11 @@ def stamp(seconds: int) -> str:
     return format_datestamp(from_epoch(seconds))
 
 
-def render_response(base_url: str, moment: int, arguments: Mapping[str, str], inside: str | bytes) -> bytes:
+def render_response(base_url: str, moment: int, arguments: Mapping[str, str], inside: Iterable[bytes]) -> bytes:
     """A whole response; `inside` is the verb's element, or errors."""
     attributes = "".join(f" {name}={quoteattr(text)}" for name, text in arguments.items())
     head = f"{_HEAD}<responseDate>{stamp(moment)}</responseDate><request{attributes}>{escape(base_url)}</request>"
-    return b"%b%b</OAI-PMH>\n" % (head.encode(), inside.encode() if isinstance(inside, str) else inside)
+    return b"".join((head.encode(), *inside, b"</OAI-PMH>\n"))
 
 
 def render_errors(errors: Iterable[OaiError]) -> str:
@@ -77,66 +92,76 @@ def render_errors(errors: Iterable[OaiError]) -> str:
     return "".join(f'<error code="{error.code}">{escape(xml_text(str(error)))}</error>' for error in errors)
 
 
-def render_header(row: Shown | FeedRow, names: Names) -> str:
-    """A header with all sets of the record; a deleted one has them, too."""
-    slug = names.slugs[row.member_id]
+def render_header(row: Shown | FeedRow, names: Names, before: str = "") -> str:
+    """A header with all sets of the record, behind what stands `before` it; a deleted one has them, too."""
     return (
-        f"{_DELETED if row.deleted else '<header>'}<identifier>{names.identifier(row)}</identifier>"
-        f"<datestamp>{stamp(row.datestamp or 0)}</datestamp><setSpec>member:{slug}</setSpec>"
-        f"<setSpec>type:{row.type}</setSpec>{_OPEN if row.open else ''}</header>"
+        f"{before}<header{_DELETED if row.deleted else ''}><identifier>{names.identifier(row)}</identifier>"
+        f"<datestamp>{stamp(row.datestamp or 0)}</datestamp>{names.sets(row)}</header>"
     )
 
 
-_DELETED = '<header status="deleted">'
-_OPEN = "<setSpec>access:open</setSpec>"
+_DELETED = ' status="deleted"'
 
 
-def render_record(row: Shown | FeedRow, names: Names, metadata: Metadata) -> bytes:
-    """A record element; a deleted record has a header only."""
-    body = b"" if row.deleted else metadata(row)
-    return b"<record>%b%b</record>" % (render_header(row, names).encode(), body)
+def render_records(rows: Iterable[Shown | FeedRow], names: Names, metadata: Metadata) -> list[bytes]:
+    """Record elements; a deleted record has a header only."""
+    found: list[bytes] = []
+    for row in rows:
+        found.append(render_header(row, names, "<record>").encode())
+        if not row.deleted:
+            found += metadata(row)
+        found.append(b"</record>")
+    return found
 
 
 def make_metadata(known: MetadataFormat, names: Names, sources: Mapping[int, bytes]) -> Metadata:
     """Renders the metadata and about elements of live records in this format; `sources` has the members' own payloads,
     packed, by record."""
-    unpack = zstandard.ZstdDecompressor().decompress
+    unpack = make_unpacker()
     if known.prefix == "oai_dc":
         return partial(_dublin_core, unpack)
     if known.prefix == "marcxml":
         return partial(_marc, unpack, names)
+    if known.prefix == "qdc":
+        return partial(_qualified, unpack)
     return partial(_source, unpack, known.namespace.encode(), sources)
 
 
-def _dublin_core(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> bytes:
-    core, origins, more = unpack(row.payload or b"").split(SEPARATOR)
-    return b"".join((_DC_HEAD, core, _DC_TAIL, _ABOUT_HEAD, origins, _ABOUT_TAIL, more))
+def _dublin_core(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> Chunks:
+    return (_DC_HEAD, unpack(row.payload or b""))
 
 
-def _marc(unpack: Callable[[bytes], bytes], names: Names, row: Shown | FeedRow) -> bytes:
-    core, origins, more = unpack(row.payload or b"").split(SEPARATOR)
+def _marc(unpack: Callable[[bytes], bytes], names: Names, row: Shown | FeedRow) -> Chunks:
+    core, abouts = split(unpack(row.payload or b""))
     record = marc.render_marc(parse(core.decode()), encode_public_id(row.public_id), names.domain).encode()
-    return b"".join((b"<metadata>", record, b"</metadata>", _ABOUT_HEAD, origins, _ABOUT_TAIL, more))
+    return (b"<metadata>", record, b"</metadata>", abouts)
+
+
+def _qualified(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> Chunks:
+    core, abouts = split(unpack(row.payload or b""))
+    record = qualified.render_qualified(parse(core.decode())).encode()
+    return (b"<metadata>", record, b"</metadata>", abouts)
 
 
 def _source(
     unpack: Callable[[bytes], bytes], namespace: bytes, sources: Mapping[int, bytes], row: Shown | FeedRow
-) -> bytes:
+) -> Chunks:
     """What the member sent, unaltered."""
-    _, origins, more = unpack(row.payload or b"").split(SEPARATOR)
-    xml = unpack(sources[row.record_id])
-    origins = origins.replace(b'altered="true"', b'altered="false"', 1)
-    origins = _NAMESPACE.sub(lambda _: b"<metadataNamespace>" + namespace, origins, count=1)
+    _, abouts = split(unpack(row.payload or b""))
+    xml = zstandard.decompress(sources[row.record_id])
+    abouts = abouts.replace(b'altered="true"', b'altered="false"', 1)
+    abouts = _NAMESPACE.sub(lambda _: b"<metadataNamespace>" + namespace, abouts, count=1)
     start = _START_TAG.search(xml)
     if start and b" xmlns=" not in start[0]:  # or what has no namespace would get that of the response
         at = start.end() - (2 if start[0].endswith(b"/>") else 1)
         xml = xml[:at] + b' xmlns=""' + xml[at:]
-    return b"".join((b"<metadata>", xml, b"</metadata>", _ABOUT_HEAD, origins, _ABOUT_TAIL, more))
+    return (b"<metadata>", xml, b"</metadata>", abouts)
 
 
 def render_token(token: str, cursor: int, size: int) -> str:
-    """The element at the end of a part; with an empty token it ends the list."""
-    return f'<resumptionToken completeListSize="{size}" cursor="{cursor}">{token}</resumptionToken>'
+    """The element at the end of a part; with an empty token it ends the list. A negative size is not known."""
+    known = f'completeListSize="{size}" ' if size >= 0 else ""
+    return f'<resumptionToken {known}cursor="{cursor}">{token}</resumptionToken>'
 
 
 def render_format(known: MetadataFormat) -> str:
@@ -165,7 +190,7 @@ class Identity(NamedTuple):
 
 
 def render_identify(identity: Identity, base_url: str) -> str:
-    """The Identify element with all descriptions."""
+    """What is in the Identify element, with all descriptions."""
     about, site = escape(f"{identity.site}/about/oai"), escape(identity.site)
     scheme = f"<scheme>oai</scheme><repositoryIdentifier>{identity.domain}</repositoryIdentifier>"
     scheme += f"<delimiter>:</delimiter><sampleIdentifier>{identity.sample}</sampleIdentifier>"
@@ -180,11 +205,11 @@ def render_identify(identity: Identity, base_url: str) -> str:
         ("rightsManifest", f"{OAI}rights/", f'<rights><rightsReference ref="{about}#terms"/></rights>'),
     )
     return (
-        f"<Identify><repositoryName>{escape(xml_text(identity.name))}</repositoryName>"
+        f"<repositoryName>{escape(xml_text(identity.name))}</repositoryName>"
         f"<baseURL>{escape(base_url)}</baseURL><protocolVersion>2.0</protocolVersion>"
         f"<adminEmail>{escape(identity.email)}</adminEmail><earliestDatestamp>{stamp(identity.earliest)}"
         "</earliestDatestamp><deletedRecord>persistent</deletedRecord><granularity>YYYY-MM-DDThh:mm:ssZ</granularity>"
-        f"<compression>gzip</compression>{''.join(_describe(*each) for each in descriptions if each[2])}</Identify>"
+        f"<compression>gzip</compression>{''.join(_describe(*each) for each in descriptions if each[2])}"
     )
 
 

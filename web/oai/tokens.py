@@ -18,7 +18,8 @@ _BETWEEN = "\n"
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a list goes on: its arguments, the second up to which all was known when it began (`seen`), the place
-    behind which the next part lies (of sets: `after_name`), how many came before, and how many there are in all."""
+    behind which the next part lies (of sets: `after_name`), how many came before, and how many there are in all, -1
+    where that is not known."""
 
     verb: str
     prefix: str = ""
