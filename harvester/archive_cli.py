@@ -71,7 +71,8 @@ def copy(source: str, target: str, at_once: int, as_json: bool) -> None:
 def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
     """Read every archived file and page, and compare it with its checksum.
 
-    A file that is damaged or gone is fetched again, from the record that it came with; until then it is not shown. The
+    A file that is damaged or gone is fetched again, from the record that it came with; until then it is not shown. Its
+    text, where that alone is, is read again. The
     worker does this by itself, each file once in 30 days. A damaged page is told, and mended by `lumbung check
     --repair` where that can be. May be stopped and run again. Exit status: 0 all is whole, 1 something is damaged.
     """
@@ -81,7 +82,7 @@ def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
     from harvester.run import HarvestContext
 
     settings = load_settings()
-    counts: Counter[str] = Counter(files=0, damaged=0, damaged_pages=0)
+    counts: Counter[str] = Counter(files=0, damaged=0, damaged_texts=0, damaged_pages=0)
 
     def tell(kind: str, key: str, detail: str) -> None:
         told = {"kind": kind, "key": key, "detail": detail}
@@ -90,8 +91,11 @@ def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
     with graceful_stop() as stop, opened_catalogue() as catalogue:
         context = HarvestContext(settings, catalogue, open_archive_of(settings), stop)
         for checked in verify_files(context, days):
-            counts["files"] += 1
-            if not checked.whole:
+            counts["files"] += checked.key.startswith("files/")
+            if not checked.whole and checked.key.startswith("texts/"):
+                counts["damaged_texts"] += 1
+                tell("text-damaged", checked.key, "the file is read again")
+            elif not checked.whole:
                 counts["damaged"] += 1
                 tell("file-damaged", checked.key, f"{len(checked.records)} records ask for it again")
         for key, detail in () if no_pages else iter_damaged_pages(context):
@@ -100,4 +104,4 @@ def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
     click.echo(json.dumps(counts) if as_json else ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     if stop.is_set():
         raise click.Abort
-    sys.exit(1 if counts["damaged"] or counts["damaged_pages"] else 0)
+    sys.exit(1 if any(counts[name] for name in ("damaged", "damaged_texts", "damaged_pages")) else 0)

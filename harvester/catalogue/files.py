@@ -265,10 +265,11 @@ class Kept:
     size: int
     state: str
     verified_at: int
+    characters: int = 0
 
 
 def _kept(row: Any) -> Kept:
-    return Kept(row.sha256, row.media_type, row.size, row.state, row.verified_at)
+    return Kept(row.sha256, row.media_type, row.size, row.state, row.verified_at, row.characters or 0)
 
 
 def find_kept(connection: Connection, sha256: str) -> Kept | None:
@@ -292,6 +293,11 @@ def list_to_verify(connection: Connection, before: int, limit: int, after: str =
 def mark_verified(connection: Connection, sha256: str, now: int) -> None:
     """The archive holds the file whole."""
     connection.execute(update(texts).where(texts.c.sha256 == sha256).values(verified_at=now))
+
+
+def mark_unread(connection: Connection, sha256: str) -> None:
+    """The archive does not hold the file's text any more: it is read again."""
+    connection.execute(update(texts).where(texts.c.sha256 == sha256).values(state="unread"))
 
 
 def mark_damaged(connection: Connection, sha256: str, now: int) -> tuple[int, ...]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import structlog
 
 from harvester.archive import file_key, get_page
-from harvester.catalogue.files import list_to_verify, mark_damaged, mark_verified
+from harvester.catalogue.files import list_to_verify, mark_damaged, mark_unread, mark_verified
 from harvester.catalogue.inventory import iter_runs
 from harvester.errors import ArchiveError
-from harvester.fulltext.keep import is_whole
+from harvester.fulltext.keep import is_text_whole, is_whole, text_key
 from harvester.run import HarvestContext
 from harvester.schedule import DAY
 
@@ -20,7 +20,8 @@ _AT_A_LOOK = 100
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A file that was verified; `records` ask for it again where it is not whole."""
+    """A file or its text that was verified; where it is not whole, `records` ask for the file again, and a text is read
+    again."""
 
     key: str
     whole: bool
@@ -30,7 +31,7 @@ class Checked:
 def verify_files(context: HarvestContext, days: int) -> Iterator[Checked]:
     """Each archived file that was not verified for so many days, by checksum, until `context.stop`.
 
-    One that is damaged or gone is removed, and its records are due.
+    One that is damaged or gone is removed, and its records are due; one whose text is so is read again.
 
     Raises:
         ArchiveError: the archive cannot be reached.
@@ -56,6 +57,11 @@ def verify_files(context: HarvestContext, days: int) -> Iterator[Checked]:
                     records = mark_damaged(connection, kept.sha256, now)
                 log.error("an archived file is damaged; it is fetched again", key=key, records=len(records))
             yield Checked(key, whole, records)
+            if whole and not is_text_whole(context.archive, kept.sha256, kept.characters):
+                with catalogue.write(beside=True) as connection:
+                    mark_unread(connection, kept.sha256)
+                log.error("an archived text is damaged; the file is read again", key=text_key(kept.sha256))
+                yield Checked(text_key(kept.sha256), whole=False)
             last = kept.sha256
 
 

@@ -98,6 +98,21 @@ def get_text(archive: Archive, sha256: str, most: int | None = None) -> str:
         raise ArchiveError(f"the archived text of {sha256} is damaged: {error}") from error
 
 
+def is_text_whole(archive: Archive, sha256: str, characters: int) -> bool:
+    """Whether the archive holds the text of a file, with so many characters; true where it has none.
+
+    Raises:
+        ArchiveError: the archive cannot be reached.
+    """
+    try:
+        return not characters or len(get_text(archive, sha256)) == characters
+    except ObjectNotFoundError:
+        return False
+    except ArchiveError:
+        archive.check()
+        return False
+
+
 def read_waiting(context: HarvestContext, reader: FileReader) -> int:
     """Kept files that nobody had read were read, and their texts are in the archive; how many.
 

@@ -38,7 +38,7 @@ from harvester.catalogue.records import iter_records
 from harvester.catalogue.tables import leases, members, work_changes
 from harvester.catalogue.takedowns import is_file_down
 from harvester.fulltext.fixity import verify_files
-from harvester.fulltext.keep import get_text, read_waiting
+from harvester.fulltext.keep import get_text, read_waiting, text_key
 from harvester.fulltext.run import FullTexts, may_ask
 from harvester.fulltext.states import REASONS, Outcome, after_attempt
 from harvester.fulltext.takedown import lift_takedown, take_down
@@ -651,6 +651,24 @@ def test_a_damaged_file_is_found_and_fetched_again(scene: Scene) -> None:
     assert scene.fetch() == ["held", "held"]
     assert sorted(scene.kept().values()) == sorted(thing.body for thing in things.values())
     assert [one.whole for one in verify_files(scene.context, 0)] == [True] * 3
+
+
+def test_a_damaged_text_is_found_and_read_again(scene: Scene) -> None:
+    paths = [f"/{n}.pdf" for n in range(4)]
+    scene.site.things |= {path: pdf(f"the words of {path}") for path in paths}
+    numbers = scene.put("a", *({"identifier": [scene.site.url(path)]} for path in paths))
+    scene.fetch()
+    assert read_waiting(scene.context, _Words()) == 4
+    texts = [scene.settings.home / "archive" / text_key(str(scene.files(n)[0].sha256)) for n in numbers]
+    texts[0].write_bytes(texts[0].read_bytes()[:-3])
+    texts[1].unlink()
+    scene.clock.seconds += DAY
+    checked = [(one.key, one.whole) for one in verify_files(scene.context, 0)]
+    assert {key for key, whole in checked if not whole} == {f"texts/{text.name}" for text in texts[:2]}
+    assert read_waiting(scene.context, _Words()) == 2
+    assert get_text(scene.archive, str(scene.files(numbers[0])[0].sha256)) == "the words of /0.pdf"
+    assert all(one.whole for one in verify_files(scene.context, 0))
+    assert scene.fetch() == []
 
 
 def test_only_the_members_own_hosts_and_allowed_ones_are_asked() -> None:
