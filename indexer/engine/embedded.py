@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import tantivy
 from tantivy import Occur, Query
 
-from harvester.errors import EngineBusyError, EngineError, EngineUnavailableError
+from harvester.errors import EngineBusyError, EngineError, EngineUnavailableError, QueryRejectedError
 from indexer.document import Document
 from indexer.engine import Results, Suggestion
 from indexer.engine.compile import Compiler
@@ -30,6 +32,7 @@ from indexer.query import And, Node, Or, SearchRequest, Sort, Term, Typed, query
 _WRITER_BYTES = 150_000_000
 _WRITER_THREADS = 2
 _IDS_AT_ONCE = 5000
+_TITLE_KEY = re.compile(r"[^\s\x00-\x2d\x2f\x3a-\x60\x7b-\x7f]+")  # of ASCII a period, digits and small letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +325,8 @@ def _in_order(
     """The number of matches behind the cursor, and the first of these by the keys of its order."""
     name = SORT_FIELDS[cursor.sort]
     if cursor.after and name == TITLE_ORDER:
-        # Only tantivy's query language has ranges of text; the keys are hexadecimal digits, which it takes as they are.
-        rest = now.index.parse_query(f"{name}:[{cursor.after} TO *]")
+        # Only tantivy's query language has ranges of text; it takes the keys as they are.
+        rest = now.index.parse_query(f"{name}:[{_title_place(cursor)} TO *]")
     elif cursor.after:
         least = min(int(cursor.after, 16), 2**62)
         rest = Query.range_query(now.index.schema, name, tantivy.FieldType.Integer, least, None)
@@ -332,6 +335,15 @@ def _in_order(
     query = Query.boolean_query([(Occur.Must, query), (Occur.Must, rest)])
     found, hits = top(now.searcher, query, size, offset=min(cursor.offset, now.searcher.num_docs), order=name)
     return max(0, found - cursor.offset), hits
+
+
+def _title_place(cursor: Cursor) -> str:
+    """The key of a title that the cursor spells; nothing that would mean more than itself in a query."""
+    with suppress(UnicodeDecodeError):
+        place = bytes.fromhex(cursor.after).decode()
+        if _TITLE_KEY.fullmatch(place):
+            return place
+    raise QueryRejectedError("this is not a place in a list of results: begin at its first page")
 
 
 def _ids_behind(now: _Snapshot, place: str) -> list[str]:
