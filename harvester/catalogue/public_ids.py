@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 # Crockford's base 32: no i, l, o, u, so that an id can be read aloud and never spells a word.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [one + other for one in _DIGITS for other in _DIGITS]
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 _LENGTH = 12
 _BITS = 5 * _LENGTH
@@ -38,7 +39,7 @@ def _hash(text: str, bits: int) -> int:
 
 def encode_public_id(number: int) -> str:
     """Twelve characters for the number."""
-    return "".join(_DIGITS[(number >> shift) & 31] for shift in range(_BITS - 5, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(_BITS - 10, -1, -10)])
 
 
 def decode_public_id(text: str) -> int | None:
