@@ -43,9 +43,11 @@ Reader: TypeAlias = Callable[[Sequence[int]], Iterator[Reading]]
 
 @contextmanager
 def open_reader(catalogue: Catalogue, this_year: int, expected: int) -> Iterator[Reader]:
-    """A reader for about so many records: other processes where they are worth their start."""
-    processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
-    if expected < _MANY or processes < 2:
+    """A reader for about so many records: other processes where they are worth their start, one for each core but that
+    in which works are assigned and written. Each starts for a second, and meets every name and word for the first time.
+    """
+    processes = min(_MOST_PROCESSES, (os.cpu_count() or 1) - 1)
+    if expected < _MANY or processes < 1:
 
         def read_here(numbers: Sequence[int]) -> Iterator[Reading]:
             return chain.from_iterable(_read(catalogue, some, this_year) for some in _chunks(numbers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ from indexer.parser import parse_words
 from indexer.query import And, Node, Or, SearchRequest, Sort, Term, Typed, query_words
 
 _WRITER_BYTES = 150_000_000
-_WRITER_THREADS = 2
+_MOST_WRITER_THREADS = 4
 _IDS_AT_ONCE = 5000
 _TITLE_KEY = re.compile(r"[^\s\x00-\x2d\x2f\x3a-\x60\x7b-\x7f]+")  # of ASCII a period, digits and small letters
 
@@ -280,7 +281,7 @@ class EmbeddedEngine:
             try:
                 self._meet_what_was_seen()
                 with unavailable("written"):
-                    self._writer = self._to_write().writer(_WRITER_BYTES, _WRITER_THREADS)
+                    self._writer = self._to_write().writer(_WRITER_BYTES, _writer_threads())
             finally:
                 if self._writer is None:
                     self._folder.unlock()
@@ -317,6 +318,12 @@ class EmbeddedEngine:
                     writer.wait_merging_threads()
         finally:
             self._folder.unlock()
+
+
+def _writer_threads() -> int:
+    """Half of the cores, as entries are made in the others: each thread writes a segment of its own at each commit,
+    with a dictionary of its own, and all of them have to be merged."""
+    return max(1, min(_MOST_WRITER_THREADS, (os.cpu_count() or 1) // 2))
 
 
 def _in_order(
