@@ -122,9 +122,7 @@ def join_records(candidates: Iterable[Candidate]) -> dict[int, int]:
             left.extend(right)
             for candidate in right:
                 parts[candidate.number] = left
-    return {
-        number: number if len(part) == 1 else min(each.number for each in part) for number, part in parts.items()
-    }
+    return {number: number if len(part) == 1 else min(each.number for each in part) for number, part in parts.items()}
 
 
 def assign(connection: Connection, wanted: Mapping[int, tuple[str, ...]]) -> None:
