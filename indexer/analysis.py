@@ -66,6 +66,7 @@ _PATTERNS = {
 _QUOTE = re.compile("['`]")
 _JOINED = re.compile(rf"(?<=[a-zA-Z0-9]){_JOINT}(?=[a-zA-Z0-9])")
 _PARTED = {code: char.lower() if char.isalnum() else " " for code, char in enumerate(map(chr, range(128)))}
+_PARTED_BUT_JOINED = _PARTED | {ord("'"): "'"}
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 _FOREIGN = re.compile(rf"[^\W_\x00-\x7f]|[{_SIGNS}{_UNSPACED}]")  # stands in words
 _UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
@@ -119,6 +120,17 @@ class _Plain(dict[str, str]):
         if is_unspaced(char):
             return f" {fold(char)} "
         return fold(char) if _FOREIGN.match(char) else "'" if _APOSTROPHE.match(char) else " "
+
+
+class _Blanks(dict[str, str]):
+    """Runs of characters beyond ASCII, those that part words as white space; themselves where one stands in a word."""
+
+    def __missing__(self, run: str) -> str:
+        if len(self) >= _MOST_MEMOISED:
+            self.clear()
+        signs = "".join("'" if _APOSTROPHE.match(char) else " " for char in run)
+        blank = self[run] = run if _FOREIGN.search(run) or _ALONE.search(run) else signs
+        return blank
 
 
 class _Shape(dict[int, str | int]):
@@ -176,12 +188,18 @@ def _plain() -> _Plain:
 
 
 @lru_cache(maxsize=1)
+def _blanks() -> _Blanks:
+    return _Blanks()
+
+
+@lru_cache(maxsize=1)
 def _shape() -> _Shape:
     return _Shape()
 
 
 @lru_cache(maxsize=1)
-def _folds() -> _Folds:
+def folds() -> Mapping[str, str]:
+    """The fold of every word, remembered; asked for by its subscript."""
     return _Folds()
 
 
@@ -219,11 +237,11 @@ def tokenize(text: str) -> list[Token]:
 
 def iter_tokens(text: str) -> Iterator[Token]:
     """The tokens of a text, one after the other, with their places in it."""
-    folds, plain = _folds(), text.isascii()
+    folded_as, plain = folds(), text.isascii()
     for match in iter_places(text):
         start, end = match.span()
         source = match.group() if plain else text[start:end]
-        if folded := folds[source]:
+        if folded := folded_as[source]:
             yield Token(folded, source, start, end)
 
 
@@ -233,6 +251,23 @@ def iter_places(text: str) -> Iterator[re.Match[str]]:
     shape = text.lower() if text.isascii() else text.translate(_shape())
     plain = shape.isascii()
     return _PATTERNS[plain, _APOSTROPHE.search(shape) is not None].finditer(shape if plain else text)
+
+
+def aligned(text: str) -> str | None:
+    """The text in lower case with a space for each character that parts words; None where ASCII cannot say that.
+
+    What stands between spaces is at its place, and is what `iter_places` finds, ten times as fast.
+    """
+    if not text.isascii():
+        blanks = _blanks()
+        text = _NOT_ASCII.sub(lambda run: blanks[run[0]], text)
+        if not text.isascii():
+            return None
+    if "'" not in text and "`" not in text:
+        return text.translate(_PARTED)
+    whole = text
+    joined = _QUOTE.sub(lambda quote: "'" if _JOINED.match(whole, quote.start()) else " ", whole)
+    return joined.translate(_PARTED_BUT_JOINED)
 
 
 def words(text: str) -> list[str]:
@@ -247,13 +282,13 @@ def exact_stream(text: str) -> str:
 
 def streams(text: str, language: str | None) -> tuple[str, str]:
     """The exact tokens of a text, and their tagged stems; spaces between them. No stems without a stemmer."""
-    tag = _TAGS.get(language or "")
+    tag = tag_of(language)
     easy = tag in _WITHOUT_ACCENTS or (text.isascii() and not _APOSTROPHE.search(text))
     parted = _parted(text) if easy else None
     if parted is None:
         pattern, source = _prepared(text)
         found = pattern.findall(source)
-        exact = " ".join(filter(None, map(_folds().__getitem__, found)))
+        exact = " ".join(filter(None, map(folds().__getitem__, found)))
     else:
         found = parted.split()
         if found and len(max(found, key=len)) > _LONGEST_TOKEN:
@@ -262,13 +297,40 @@ def streams(text: str, language: str | None) -> tuple[str, str]:
     return exact, " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
 
 
-def forms(language: str | None) -> tuple[Mapping[str, str], Mapping[str, str] | None]:
-    """The exact token of every word, and its tagged stem; no stems where the language has no stemmer.
+class SeenWords:
+    """Words as texts of one language have them, by what finds them: their token, and their tagged stem."""
 
-    Both are asked for a word by its subscript, and have "" for one without such a form.
-    """
-    tag = _TAGS.get(language or "")
-    return _folds(), _stems_of(tag) if tag else None
+    def __init__(self, tag: str | None) -> None:
+        self._stems = _stems_of(tag) if tag else None
+        self._lock = threading.Lock()
+        self._seen: set[str] = set()
+        self._by_form: dict[str, set[str]] = {}
+
+    def by_form(self, found: set[str]) -> Mapping[str, set[str]]:
+        """The words whose token or tagged stem this is, those of `found` among them; no word that is its own token."""
+        if found <= self._seen:
+            return self._by_form
+        with self._lock:
+            if len(self._seen) >= _MOST_MEMOISED:
+                self._seen, self._by_form = set(), {}
+            new = found - self._seen
+            for word in new:
+                for form in (folds()[word], self._stems[word] if self._stems is not None else ""):
+                    if form and form != word:
+                        self._by_form.setdefault(form, set()).add(word)
+            self._seen |= new
+            return self._by_form
+
+
+def tag_of(language: str | None) -> str | None:
+    """What the stems of texts in this language are tagged with; None where they have none."""
+    return _TAGS.get(language or "")
+
+
+@lru_cache(maxsize=len(STEMMED_TAGS) + 1)
+def seen_words(tag: str | None) -> SeenWords:
+    """The words that texts with this tag have shown to this process so far."""
+    return SeenWords(tag)
 
 
 @lru_cache(maxsize=20_000)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
-from indexer.analysis import fold, forms, iter_places, query_stems
+from indexer.analysis import aligned, fold, folds, iter_places, query_stems, seen_words, tag_of
 from indexer.document import Document, Text
 from indexer.engine import Fragment, Hit
 from indexer.query import Node, query_words
@@ -13,8 +13,7 @@ from indexer.query import Node, query_words
 _ELLIPSIS = "…"
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
+class _Match(NamedTuple):
     """A place in a text, and which word of the query it matches."""
 
     start: int
@@ -33,37 +32,46 @@ class Matcher:
         words = query_words(query)
         self._prefixes = tuple(word[:-1] for word in words if word.endswith("*"))
         whole = {word: fold(word) for word in words if not word.endswith("*")}
-        self._exact = frozenset(whole.values())
+        self._exact = {exact: exact for exact in whole.values()}
         self._stems = {tagged: exact for word, exact in whole.items() for tagged in query_stems(word)}
-        self._known: dict[str | None, dict[str, str | None]] = {}
+        self._forms: dict[str | None, dict[str, str]] = {}
 
     def matches(self, text: str, language: str | None) -> list[_Match]:
         """Every matching place of the text, in order."""
         if not (self._exact or self._prefixes):
             return []
-        known = self._known.setdefault(language, {})
-        exact, stems = forms(language)
+        tag, subject = tag_of(language), aligned(text)
+        if subject is None:
+            spans = [place.span() for place in iter_places(text)]
+            words = self._find_words({text[start:end] for start, end in spans}, tag)
+            return [_Match(*span, words[source]) for span in spans if (source := text[slice(*span)]) in words]
+        words = self._find_words(set(subject.split()), tag)
+        padded = f" {subject} "
         found = []
-        for place in iter_places(text):
-            start, end = place.span()
-            source = text[start:end]
-            try:
-                word = known[source]
-            except KeyError:
-                word = known[source] = self._find_word(exact[source], stems[source] if stems is not None else "")
-            if word is not None:
-                found.append(_Match(start, end, word))
+        for source, word in words.items():
+            between, length = f" {source} ", len(source)
+            at = padded.find(between)
+            while at >= 0:
+                found.append(_Match(at, at + length, word))
+                at = padded.find(between, at + length + 1)
+        found.sort()
         return found
 
-    def _find_word(self, token: str, tagged: str) -> str | None:
-        """The word of the query that a word of a text matches by its token or its stem, or None."""
-        if token in self._exact:
-            return token
-        if tagged in self._stems:
-            return self._stems[tagged]
-        if self._prefixes:
-            return next((prefix for prefix in self._prefixes if token.startswith(prefix)), None)
-        return None
+    def _find_words(self, found: set[str], tag: str | None) -> dict[str, str]:
+        """Which word of the query each of a text's words matches, of those that match one."""
+        by_form, folded = seen_words(tag).by_form(found), folds()
+        matched: dict[str, str] = {}
+        for prefix in reversed(self._prefixes):
+            matched |= dict.fromkeys((source for source in found if folded[source].startswith(prefix)), prefix)
+        if tag not in self._forms:  # what matches by its token is told so, whatever its stem
+            stems = {tagged: exact for tagged, exact in self._stems.items() if tagged.startswith(f"{tag}:")}
+            self._forms[tag] = stems | self._exact
+        for form, word in self._forms[tag].items():
+            if form in found:
+                matched[form] = word
+            if form in by_form:
+                matched |= dict.fromkeys(found & by_form[form], word)
+        return matched
 
 
 def highlight(text: str, matcher: Matcher, language: str | None) -> Fragment:
@@ -100,24 +108,27 @@ def highlight_hit(document: Document, matcher: Matcher) -> tuple[Fragment, Fragm
     """The title, and the snippet of the first abstract that has a match, else the beginning of the first."""
     language = document.text_language
     title = document.titles[0] if document.titles else Text("")
-    pieces = [snippet(text.value, matcher, text.language or language) for text in document.abstracts]
-    marked = (piece for piece in pieces if any(mark for _, mark in piece.parts))
-    best = next(marked, pieces[0] if pieces else Fragment())
+    pieces = (snippet(text.value, matcher, text.language or language) for text in document.abstracts)
+    first = next(pieces, Fragment())
+    best = next((piece for piece in chain((first,), pieces) if any(mark for _, mark in piece.parts)), first)
     return highlight(title.value, matcher, title.language or language), best
 
 
 def _best_window(found: list[_Match], length: int) -> tuple[int, int]:
     """From and to of the run of matches within `length` that has most different words, then most matches."""
     best, place = (0, 0), (0, 0)
-    inside: Counter[str] = Counter()
-    left = 0
-    for match in found:
-        inside[match.word] += 1
-        while match.end - found[left].start > length and found[left] is not match:
-            inside[found[left].word] -= 1
-            inside += Counter()  # drops what has fallen to nothing
+    inside: dict[str, int] = {}
+    left = different = 0
+    for at, match in enumerate(found):
+        before = inside.get(match.word, 0)
+        inside[match.word] = before + 1
+        different += not before
+        while match.end - found[left].start > length and left < at:
+            out = found[left].word
+            inside[out] -= 1
+            different -= not inside[out]
             left += 1
-        worth = (len(inside), inside.total())
+        worth = (different, at - left + 1)
         if worth > best:
             best, place = worth, (found[left].start, match.end)
     return place

@@ -1,14 +1,15 @@
 """The clock: our datestamps grow with the order of commits, so that a harvester of ours misses nothing.
 
-A page commit takes the clock row before it stamps a record; the row's lock orders the commits. A list
-request closes the present second and answers with it: whatever commits later gets a later second. So a
-harvester that comes back with `from` = our responseDate sees every record that it could not see before.
+A commit that stamps records takes the clock row; the row's lock orders the commits. A list request closes
+the present second and answers with it: whatever commits later gets a later second. So a harvester that comes
+back with `from` = our responseDate sees every record that it could not see before. A page stamps its records
+with what the clock will likely say, and takes the row last: others wait for it only as long as a commit takes.
 Spec: 2.7.1, [repo 3].
 """
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, select, update
 
 from harvester.catalogue.database import execute
 from harvester.catalogue.tables import clock
@@ -25,9 +26,16 @@ def _greatest(one: ColumnElement[int], *others: ColumnElement[int]) -> ColumnEle
 _AHEAD = 60
 _NOW: ColumnElement[int] = bindparam("now")
 _GIVEN = case((clock.c.last > _NOW + _AHEAD, clock.c.last), else_=0)
-_TAKE = update(clock).values(last=_greatest(_NOW, clock.c.closed + 1, clock.c.last)).returning(clock.c.last)
+_NEXT = _greatest(_NOW, clock.c.closed + 1, clock.c.last)
+_EXPECT = select(_NEXT)
+_TAKE = update(clock).values(last=_NEXT).returning(clock.c.last)
 _CLOSE_ALL = update(clock).values(closed=_greatest(_NOW, clock.c.closed, clock.c.last)).returning(clock.c.closed)
 _CLOSE = update(clock).values(closed=_greatest(_NOW, clock.c.closed, _GIVEN)).returning(clock.c.closed)
+
+
+def expect_datestamp(connection: Connection, now: int) -> int:
+    """What `take_datestamp` says, unless another commits or closes a second before it is called."""
+    return int(execute(connection, _EXPECT, {"now": now}).scalar_one())
 
 
 def take_datestamp(connection: Connection, now: int) -> int:

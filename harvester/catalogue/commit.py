@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, Insert, Integer, Table, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Insert, Integer, Table, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from harvester.catalogue.clock import take_datestamp
-from harvester.catalogue.database import Catalogue, execute, insert_rows, is_among, pack_values
+from harvester.catalogue.clock import expect_datestamp, take_datestamp
+from harvester.catalogue.database import Catalogue, Row, execute, insert_rows, is_among, pack_values
 from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
@@ -98,11 +98,14 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
                 commit = _PageCommit(connection, member, prefix, catalogue.now(), public_ids, resumed=resumed)
                 counts = commit.store(arrivals, page, harvest_id, list_id, fetched)
                 _count_page(connection, harvest_id, counts, catalogue.now())
+                commit.take_clock()
                 return counts
         except CatalogueError as error:
-            if not isinstance(error.__cause__, IntegrityError) or "public_id" not in str(error):
+            if not isinstance(error.__cause__, IntegrityError):
                 raise
-            if not _salt_collisions(catalogue, member, arrivals, salts):
+            if "pk_records" in str(error) and _settle_numbers(catalogue):
+                continue
+            if "public_id" not in str(error) or not _salt_collisions(catalogue, member, arrivals, salts):
                 raise
             public_ids |= {name: make_public_id(member.slug, name, salt) for name, salt in salts.items()}
 
@@ -127,6 +130,23 @@ def _salt_collisions(
     for identifier in collided:
         salts[identifier] = salts.get(identifier, 0) + 1
     return bool(collided)
+
+
+def _take_numbers(connection: Connection, count: int) -> list[int]:
+    """Numbers for so many new records, which no other transaction takes."""
+    if connection.dialect.name == "postgresql":
+        return list(execute(connection, _NEXT_NUMBERS, {"count": count}).scalars())
+    last = execute(connection, _LAST_NUMBER, {}).scalar() or 0  # nobody else writes
+    return list(range(last + 1, last + 1 + count))
+
+
+def _settle_numbers(catalogue: Catalogue) -> bool:
+    """PostgreSQL counts on from the last record: rows that came with numbers of their own have not moved its count."""
+    if catalogue.engine.dialect.name != "postgresql":
+        return False
+    with catalogue.write() as connection:
+        connection.execute(_SETTLE_NUMBERS)
+    return True
 
 
 def commit_failed_page(
@@ -198,7 +218,7 @@ def _loses(arrival: PackedRecord, row: Any) -> bool:
 class _PageCommit:
     """One page's transaction: looks up what is there, sorts the arrivals, writes each kind in one statement.
 
-    The clock's row is taken late, and only where a record is to be stamped: others wait for it.
+    The clock's row is taken last, and only where a record has been stamped: others wait for it.
     """
 
     def __init__(
@@ -218,6 +238,9 @@ class _PageCommit:
         self.public_ids = public_ids
         self.resumed = resumed
         self.revived = 0  # of the changed ones: records that were tombstones
+        self.datestamp = 0  # the clock's, as far as one can tell before it is taken
+        self.added: list[int] = []
+        self.stamped: list[int] = []
 
     def store(
         self, arrivals: Sequence[PackedRecord], page: Page, harvest_id: int, list_id: int, fetched: Fetched
@@ -231,9 +254,10 @@ class _PageCommit:
         if self.resumed:
             known = self._without_losers(known, list_id)
         stamped = self._change(known, page_id)
-        datestamp = take_datestamp(self.connection, self.now) if new or stamped else 0
-        self._add(new, page_id, datestamp)
-        changed, deleted = self._stamp(stamped, datestamp)
+        if new or stamped:
+            self.datestamp = expect_datestamp(self.connection, self.now)
+        self._add(new, page_id)
+        changed, deleted = self._stamp(stamped)
         _count_live(self.connection, self.member, len(new) + self.revived - deleted, deleted - self.revived)
         if page.failed:
             execute(
@@ -258,6 +282,18 @@ class _PageCommit:
             failed=len(page.failed),
         )
 
+    def take_clock(self) -> None:
+        """The stamped records bear the datestamp of this commit, and no other commit comes between until it ends."""
+        if not (self.added or self.stamped):
+            return
+        datestamp = take_datestamp(self.connection, self.datestamp)
+        if datestamp == self.datestamp:
+            return
+        values: Row = {"new_datestamp": datestamp}
+        these = pack_values(self.connection, self.added + self.stamped)
+        execute(self.connection, _STAMP_AGAIN, {**values, **these})
+        execute(self.connection, _ADD_AGAIN, {**values, **pack_values(self.connection, self.added)})
+
     def _find_present(self, identifiers: list[str]) -> dict[str, Any]:
         parameters = {"member": self.member.id, "with_prefix": self.prefix, **pack_values(self.connection, identifiers)}
         return {row.identifier: row for row in execute(self.connection, _PRESENT, parameters)}
@@ -270,28 +306,27 @@ class _PageCommit:
         better = set(execute(self.connection, _OF_THIS_PASS, parameters).scalars())
         return [(arrival, row) for arrival, row in known if row.id not in better]
 
-    def _add(self, new: list[PackedRecord], page_id: int, datestamp: int) -> None:
+    def _add(self, new: list[PackedRecord], page_id: int) -> None:
         if not new:
             return
-        # The clock's row is ours until the commit, so no other transaction takes these numbers.
-        number = (execute(self.connection, _LAST_NUMBER, {}).scalar() or 0) + 1
-        member_id = self.member.id
+        member_id, datestamp = self.member.id, self.datestamp
+        self.added = _take_numbers(self.connection, len(new))
         rows = [
             {
-                "id": number + offset,
+                "id": number,
                 "public_id": self.public_ids[arrival.identifier],
                 "member_id": member_id,
                 "identifier": arrival.identifier,
-                "work_id": number + offset,
+                "work_id": number,
                 "datestamp": datestamp,
                 "added": datestamp,
                 "source_datestamp": arrival.datestamp,
                 "deleted": False,
             }
-            for offset, arrival in enumerate(new)
+            for number, arrival in zip(self.added, new, strict=True)
         ]
         insert_rows(self.connection, records, rows)
-        new_forms = [self._form_row(number + offset, arrival, page_id) for offset, arrival in enumerate(new)]
+        new_forms = [self._form_row(number, arrival, page_id) for number, arrival in zip(self.added, new, strict=True)]
         insert_rows(self.connection, forms, new_forms)
 
     def _form_row(self, number: int, arrival: PackedRecord, page_id: int) -> dict[str, Any]:
@@ -340,15 +375,15 @@ class _PageCommit:
             execute(self.connection, _UPDATE_SOURCE, quiet)
         return stamped
 
-    def _stamp(self, stamped: list[dict[str, Any]], datestamp: int) -> tuple[int, int]:
+    def _stamp(self, stamped: list[dict[str, Any]]) -> tuple[int, int]:
         """How many were changed, and how many were deleted."""
         if not stamped:
             return 0, 0
-        numbers = [row["key_id"] for row in stamped]
-        live = set(execute(self.connection, _LIVE, pack_values(self.connection, numbers)).scalars())
+        self.stamped = [row["key_id"] for row in stamped]
+        live = set(execute(self.connection, _LIVE, pack_values(self.connection, self.stamped)).scalars())
         deleted = 0
         for row in stamped:
-            row["new_datestamp"] = datestamp
+            row["new_datestamp"] = self.datestamp
             row["new_deleted"] = row["key_id"] not in live
             was_deleted = row.pop("was_deleted")
             deleted += row["new_deleted"] > was_deleted
@@ -380,6 +415,8 @@ _OF_THIS_PASS = (
     .where(forms.c.prefix == bindparam("with_prefix"), is_among(forms.c.record_id))
 )
 _LAST_NUMBER = select(func.max(records.c.id))
+_NEXT_NUMBERS = text("SELECT nextval('records_id_seq') FROM generate_series(1, :count)")
+_SETTLE_NUMBERS = text("SELECT setval('records_id_seq', max(id)) FROM records")
 _LIVE = select(forms.c.record_id).where(is_among(forms.c.record_id), forms.c.deleted.is_(False))
 
 
@@ -414,6 +451,8 @@ _STAMP_RECORD = (
         deleted=bindparam("new_deleted"),
     )
 )
+_STAMP_AGAIN = update(records).where(is_among(records.c.id)).values(datestamp=bindparam("new_datestamp"))
+_ADD_AGAIN = update(records).where(is_among(records.c.id)).values(added=bindparam("new_datestamp"))
 
 
 def _move_list(

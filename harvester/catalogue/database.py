@@ -100,8 +100,8 @@ class Catalogue:
         """A transaction that is durable once the block has ended, and undone if it raises.
 
         Nobody else writes meanwhile; where the database is PostgreSQL, whoever writes `beside` others does so beside
-        those who do the same, and has to look to the order of its locks itself: lists, clock, records, members,
-        harvests.
+        those who do the same, and has to look to the order of its locks itself: lists, records, members, harvests,
+        clock.
 
         Raises:
             CatalogueUnavailableError: the database cannot be reached just now; what was in doubt when the connection

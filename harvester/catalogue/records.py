@@ -146,7 +146,7 @@ def public_ids(connection: Connection, numbers: Sequence[int]) -> dict[int, str]
 
 def _record(row: Any, forms: tuple[Form, ...] = ()) -> CataloguedRecord:
     number, public_id, *others = row
-    return CataloguedRecord(number, encode_public_id(public_id), *others, forms=forms)
+    return CataloguedRecord(number, encode_public_id(public_id), *others, forms)  # type: ignore[call-arg]  # others are 7
 
 
 def _with_forms(connection: Connection, rows: Sequence[Any]) -> Iterator[CataloguedRecord]:

@@ -6,9 +6,11 @@ from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 from indexer.engine.compile import TIE_BREAKER
+from indexer.engine.schema import STEM_WEIGHTS
 
 Query: TypeAlias = dict[str, Any]
 
+_TAG = 2  # letters of a language's tag, before the colon
 _EXPANSIONS = 500  # words that the last one of a phrase may become
 
 
@@ -65,7 +67,7 @@ class ElasticDialect:
 
     def may_have(self, field: str, term: str) -> bool:
         """A stem of a language that no text of the index is in is had by none; of others nothing is known."""
-        return not field.endswith("_stem") or term.partition(":")[0] in self._tags
+        return term[:_TAG] in self._tags or field not in STEM_WEIGHTS
 
     def completing(self, typed: Sequence[str]) -> Query:
         """Titles that have these tokens side by side, the last one begun."""

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from elastic_transport import ConnectionTimeout, TransportError
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
+from elasticsearch.serializer import JsonSerializer, OrjsonSerializer
 
 from harvester.errors import ConfigError, EngineAwayError, EngineError, QueryRejectedError
 
@@ -110,6 +111,24 @@ class Server:
             self._client = None
 
 
+class _Json(OrjsonSerializer):
+    """In a third of the time; what it is too strict for (half a surrogate pair, large numbers) goes the usual way."""
+
+    def json_dumps(self, data: Any) -> bytes:
+        """The bytes of a request."""
+        try:
+            return super().json_dumps(data)
+        except TypeError:
+            return JsonSerializer.json_dumps(self, data)
+
+    def json_loads(self, data: bytes) -> Any:
+        """What an answer says."""
+        try:
+            return super().json_loads(data)
+        except ValueError:
+            return JsonSerializer.json_loads(self, data)
+
+
 def _connect(address: ServerAddress) -> Elasticsearch:
     login = {"basic_auth": (address.user, address.password)} if address.user else {}
     try:
@@ -121,6 +140,7 @@ def _connect(address: ServerAddress) -> Elasticsearch:
         request_timeout=address.timeout,
         max_retries=0,
         connections_per_node=_CONNECTIONS,
+        serializer=_Json(),
         **({"api_key": address.api_key} if address.api_key else login),
         **trusted,  # type: ignore[arg-type]  # each is what its name says
     )

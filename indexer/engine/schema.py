@@ -244,7 +244,7 @@ def _encode(value: object) -> bytes:
 def _decode(text: str | bytes) -> Any:
     try:
         return orjson.loads(text)
-    except ValueError:
+    except ValueError:  # half a surrogate pair
         return json.loads(text)
 
 

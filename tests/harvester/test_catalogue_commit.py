@@ -11,9 +11,10 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import Connection, event, insert, select, update
 
-from harvester.catalogue import Catalogue, open_catalogue
+from harvester.catalogue import Catalogue, commit, open_catalogue
+from harvester.catalogue.clock import close_second
 from harvester.catalogue.commit import Counts, Fetched, commit_failed_page, commit_page, delete_records
 from harvester.catalogue.harvests import begin_harvest, finish_harvest, get_run, get_status, list_problems
 from harvester.catalogue.lists import ListState, finish_pass, get_lists, start_pass
@@ -291,6 +292,39 @@ def test_the_list_s_position_moves_with_the_page(run: Run) -> None:
     assert (state.token, state.pass_received, state.pass_size) == (None, 3, 5)
     assert state.pass_started == "2024-05-01T00:00:00Z"
     assert state.watermark is None
+
+
+def test_numbers_go_on_behind_rows_that_came_with_numbers_of_their_own(run: Run) -> None:
+    """As after a restore of the rows alone."""
+    with run.catalogue.write() as connection:
+        public_id = make_public_id("a", "by hand")
+        connection.execute(insert(records).values(row_with(public_id, id=2, member_id=run.member.id)))
+    assert run.commit(live("x"), live("y"), live("z")) == Counts(added=3)
+    with run.catalogue.read() as connection:
+        assert sorted(connection.execute(select(records.c.id)).scalars()) == [2, 3, 4, 5]
+
+
+def test_a_second_that_is_closed_while_a_page_is_written_moves_it_into_the_next(
+    run: Run, clock_: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL, where readers are let in meanwhile; here the reader stands in the same transaction."""
+    run.commit(live("x"), live("gone"), live("same"))
+    clock_.seconds += 100
+    real = commit.expect_datestamp
+
+    def close_meanwhile(connection: Connection, now: int) -> int:
+        expected = real(connection, now)
+        assert close_second(connection, now) == expected == clock_.seconds
+        return expected
+
+    monkeypatch.setattr(commit, "expect_datestamp", close_meanwhile)
+    assert run.commit(live("x", "two"), gone("gone"), live("same"), live("new")) == Counts(1, 1, 1, 1)
+    with run.catalogue.read() as connection:
+        rows = connection.execute(select(records.c.identifier, records.c.datestamp, records.c.added)).all()
+    first, late = clock_.seconds - 100, clock_.seconds + 1
+    assert {row.identifier: row[1:] for row in rows} == {
+        "x": (late, first), "gone": (late, first), "same": (first, first), "new": (late, late)
+    }  # fmt: skip
 
 
 def test_a_superseded_run_writes_nothing(run: Run) -> None:

@@ -109,7 +109,7 @@ def other(postgresql: Server) -> Iterator[str]:
 def run(*arguments: str) -> tuple[int, str, Exception | None]:
     result = CliRunner().invoke(commands, ["copy", *arguments])
     error = result.exception if isinstance(result.exception, Exception) else None
-    return result.exit_code, result.output, error
+    return result.exit_code, result.stdout, error
 
 
 @pytest.mark.service

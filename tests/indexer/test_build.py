@@ -283,7 +283,7 @@ def test_the_commands_index_rebuild_and_list(
     run = CliRunner()
     assert run.invoke(index, []).output == "3 records read, 1 works written, 2 are no more; the index holds 1 works.\n"
     assert run.invoke(reindex, ["--works"]).output.endswith("the index holds 1 works.\n")
-    lines = [json.loads(line) for line in run.invoke(records, ["--json"]).output.splitlines()]
+    lines = [json.loads(line) for line in run.invoke(records, ["--json"]).stdout.splitlines()]
     named = by_name(catalogue)
     assert [(line["member"], line["identifier"], line["deleted"]) for line in lines] == [
         ("a", "1", False),

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexer.analysis import query_stems, streams, tokenize
 from indexer.document import Document, Text
 from indexer.engine import Fragment
 from indexer.highlight import Matcher, highlight, highlight_hit, snippet
 from indexer.parser import parse_query
+from indexer.query import Term
 
 
 def marked(fragment: Fragment) -> list[str]:
@@ -49,6 +51,24 @@ def test_a_highlighted_text_is_the_same_text(text: str, query: str) -> None:
     fragment = highlight(text, matcher(query), "id")
     assert str(fragment) == text
     assert all(part for part, _ in fragment.parts)
+
+
+_ODD = "aeLl sd.Q1-–'’`ʼé\u0301\u00ad學习สø\n"
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(st.text(_ODD, max_size=30), st.text(max_size=30)), st.sampled_from(["en", "fr", "ru", None]))
+def test_every_token_that_a_query_finds_is_marked_and_no_other(text: str, language: str | None) -> None:
+    tokens = tokenize(text)
+    for one in tokens[:3]:
+        wanted = {one.text, *query_stems(one.text)}
+        expected = [
+            (token.start, token.end)
+            for token in tokens
+            if token.text in wanted or wanted.intersection(streams(token.source, language)[1].split())
+        ]
+        found = Matcher(Term(one.text)).matches(text, language)
+        assert [(place.start, place.end) for place in found] == expected
 
 
 LONG = "awal " * 100 + "tentang batik halus " + "tengah " * 100 + "motif batik kawung di sini " + "akhir " * 100
