@@ -59,10 +59,14 @@ class EmbeddedEngine:
 
     Opening happens at the first use, so an engine for a folder of another schema can be made and replaced.
     Readers, in this process or another, see each commit and each `replace_with` at their next call.
+
+    Args:
+        threads: that write; 0: as many as this machine has cores for.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
         self._folder = IndexFolder(path, schema_checksum())
+        self._threads = threads or _writer_threads()
         self._reading = threading.Lock()
         self._writing = threading.RLock()
         self._snapshot: _Snapshot | None = None
@@ -196,7 +200,7 @@ class EmbeddedEngine:
         Raises EngineBusyError where another process lets one grow there.
         """
         root = self._folder.root
-        other = EmbeddedEngine(root.with_name(f"{root.name}-new"))
+        other = EmbeddedEngine(root.with_name(f"{root.name}-new"), threads=self._threads)
         other._folder.lock()
         try:
             usable = not anew and other.watermark() > 0 and other.count() >= 0
@@ -281,7 +285,7 @@ class EmbeddedEngine:
             try:
                 self._meet_what_was_seen()
                 with unavailable("written"):
-                    self._writer = self._to_write().writer(_WRITER_BYTES, _writer_threads())
+                    self._writer = self._to_write().writer(_WRITER_BYTES, self._threads)
             finally:
                 if self._writer is None:
                     self._folder.unlock()
