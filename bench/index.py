@@ -50,7 +50,7 @@ def measure(*, quick: bool) -> Report:
         worked = (processor_time() - worked) / rounds / len(records)
     return Report(
         f"`EmbeddedEngine.write` of {count:,} documents in commits of {_AT_ONCE:,}, against a bare tantivy writer "
-        f"({_WRITER_THREADS} threads, {_WRITER_BYTES // 10**6} MB, the same schema and commits) adding the same "
+        f"({_WRITER_THREADS} threads each, {_WRITER_BYTES // 10**6} MB, the same schema and commits) adding the same "
         "JSON; once with the entries of the documents ready for both, once with our analysis in the time. The whole "
         f"way: `indexer.build.advance` over a catalogue of {len(records):,} {kind}: works assigned, described, "
         f"analysed, searchable; the start of its processes is in the time. Median of {rounds}, by turns.",
@@ -76,7 +76,7 @@ def _worked(kept: list[float], work: Callable[[], float]) -> float:
 
 
 def _write(folder: Path, documents: Sequence[Document | Entry]) -> float:
-    with closing(EmbeddedEngine(folder)) as engine:
+    with closing(EmbeddedEngine(folder, threads=_WRITER_THREADS)) as engine:
         engine.write([], [], 0)  # the folder and the writer are there
         took = seconds(
             lambda: [

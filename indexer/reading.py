@@ -47,9 +47,12 @@ Reader: TypeAlias = Callable[[Sequence[int]], Iterator[Reading]]
 
 @contextmanager
 def open_reader(catalogue: Catalogue, this_year: int, expected: int) -> Iterator[Reader]:
-    """A reader for about so many records: other processes where they are worth their start."""
-    processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
-    if expected < _MANY or processes < 2:
+    """A reader for about so many records: other processes where they are worth their start. Each takes a second for
+    that, and meets every name and word for the first time: for fewer records one core is left to this process.
+    """
+    cores = os.cpu_count() or 1
+    processes = min(_MOST_PROCESSES, cores if expected >= 2 * _MANY else cores - 1)
+    if expected < _MANY or cores < 2:
 
         def read_here(numbers: Sequence[int]) -> Iterator[Reading]:
             return chain.from_iterable(_read(catalogue, some, this_year) for some in _chunks(numbers))

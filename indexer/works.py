@@ -124,7 +124,7 @@ def join_records(candidates: Iterable[Candidate]) -> dict[int, int]:
             left.extend(right)
             for candidate in right:
                 parts[candidate.number] = left
-    return {number: min(each.number for each in part) for number, part in parts.items()}
+    return {number: number if len(part) == 1 else min(each.number for each in part) for number, part in parts.items()}
 
 
 def assign(connection: Connection, wanted: Mapping[int, tuple[str, ...]]) -> None:
@@ -171,7 +171,7 @@ def _join_anew(
         new = works.get_match_keys(connection, places.keys() - keys_of.keys())
         keys_of |= new
         ask |= {key for keys in new.values() for key in keys}
-        ask = {twin for key in ask if key[0] != FACTS for twin in _twins(key)} - asked
+        ask = set(_with_twins(ask)) - asked
         found, too_many = works.find_holders(connection, ask, MOST_HOLDERS)
         found -= places.keys()
         crowded |= too_many
@@ -184,10 +184,15 @@ def _join_anew(
     return places.values(), join_records(candidates)
 
 
-def _twins(key: str) -> tuple[str, ...]:
-    """The keys that a key can meet: a main title meets whole titles and the other way round."""
-    kind, _, value = key.partition(":")
-    return (f"title:{value}", f"main:{value}") if kind in {"title", "main"} else (key,)
+def _with_twins(keys: Iterable[str]) -> Iterator[str]:
+    """The keys that these can meet: a main title meets whole titles and the other way round; facts meet nothing."""
+    for key in keys:
+        if key.startswith(("title:", "main:")):
+            _, _, value = key.partition(":")
+            yield f"title:{value}"
+            yield f"main:{value}"
+        elif key[0] != FACTS:
+            yield key
 
 
 def _edges(ordered: Sequence[Candidate]) -> Iterator[tuple[_Evidence, Candidate, Candidate]]:
@@ -195,15 +200,18 @@ def _edges(ordered: Sequence[Candidate]) -> Iterator[tuple[_Evidence, Candidate,
     for candidate in ordered:
         for key in candidate.keys:
             holders.setdefault(key, []).append(candidate)
+    shared = sorted(key for key, held in holders.items() if len(held) > 1)  # few are
     evidence: _Evidence
     for evidence in ("origin", "doi", "isbn", "title"):
-        for key in sorted(key for key in holders if key.startswith(f"{evidence}:")):
-            if _tells(holders[key]):
+        for key in shared:
+            if key.startswith(f"{evidence}:") and _tells(holders[key]):
                 yield from ((evidence, one, other) for one, other in combinations(holders[key], 2))
     for key in sorted(key for key in holders if key.startswith("main:")):
-        with_subtitle, without = holders[key], holders.get(key.replace("main:", "title:"), [])
+        with_subtitle, without = holders[key], holders.get(f"title:{key[5:]}", [])
+        if not _tells(with_subtitle + without):
+            continue
         whole = {tuple(k for k in candidate.keys if k.startswith("title:"))[:1] for candidate in with_subtitle}
-        if len(whole) == 1 and _tells(with_subtitle + without):
+        if len(whole) == 1:
             yield from (("main", one, other) for one, other in product(with_subtitle, without))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -90,7 +90,7 @@ def find_record(connection: Connection, public_id: str) -> CataloguedRecord | No
     if number is None:
         return None
     found = connection.execute(_RECORDS.where(records.c.public_id == number))
-    return next(_with_forms(connection, [_record(row) for row in found]), None)
+    return next(_with_forms(connection, found.all()), None)
 
 
 def iter_changes(connection: Connection, after: tuple[int, int], until: int, limit: int) -> Iterator[CataloguedRecord]:
@@ -101,7 +101,7 @@ def iter_changes(connection: Connection, after: tuple[int, int], until: int, lim
         .order_by(records.c.datestamp, records.c.id)
         .limit(limit)
     )
-    return _with_forms(connection, [_record(row) for row in connection.execute(query).all()])
+    return _with_forms(connection, connection.execute(query).all())
 
 
 def get_records(connection: Connection, numbers: Iterable[int]) -> Iterator[CataloguedRecord]:
@@ -109,7 +109,7 @@ def get_records(connection: Connection, numbers: Iterable[int]) -> Iterator[Cata
     wanted = sorted(numbers)
     for start in range(0, len(wanted), 500):
         some = pack_values(connection, wanted[start : start + 500])
-        yield from _with_forms(connection, [_record(row) for row in connection.execute(_BY_NUMBER, some)])
+        yield from _with_forms(connection, connection.execute(_BY_NUMBER, some).all())
 
 
 def get_works(connection: Connection, works: Iterable[int], *, payloads: bool = True) -> Iterator[CataloguedRecord]:
@@ -117,8 +117,8 @@ def get_works(connection: Connection, works: Iterable[int], *, payloads: bool = 
     wanted = sorted(works)
     for start in range(0, len(wanted), 500):
         some = pack_values(connection, wanted[start : start + 500])
-        found = [_record(row) for row in connection.execute(_BY_WORK, some).all()]
-        yield from _with_forms(connection, found) if payloads else found
+        rows = connection.execute(_BY_WORK, some).all()
+        yield from _with_forms(connection, rows) if payloads else map(_record, rows)
 
 
 def iter_records(catalogue: Catalogue, slugs: Sequence[str] = (), batch: int = 1000) -> Iterator[CataloguedRecord]:
@@ -128,8 +128,7 @@ def iter_records(catalogue: Catalogue, slugs: Sequence[str] = (), batch: int = 1
     while True:
         with catalogue.read() as connection:
             some = query.where(records.c.id > last).order_by(records.c.id).limit(batch)
-            found = [_record(row) for row in connection.execute(some)]
-            found = list(_with_forms(connection, found))
+            found = list(_with_forms(connection, connection.execute(some).all()))
         if not found:
             return
         yield from found
@@ -145,15 +144,15 @@ def public_ids(connection: Connection, numbers: Sequence[int]) -> dict[int, str]
     return ids
 
 
-def _record(row: Any) -> CataloguedRecord:
+def _record(row: Any, forms: tuple[Form, ...] = ()) -> CataloguedRecord:
     number, public_id, *others = row
-    return CataloguedRecord(number, encode_public_id(public_id), *others)
+    return CataloguedRecord(number, encode_public_id(public_id), *others, forms)  # type: ignore[call-arg]  # others are 7
 
 
-def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterator[CataloguedRecord]:
+def _with_forms(connection: Connection, rows: Sequence[Any]) -> Iterator[CataloguedRecord]:
     by_record: dict[int, list[tuple[int, Form]]] = {}
     decompressor = zstandard.ZstdDecompressor()
-    numbers = [record.number for record in found]
+    numbers = [row[0] for row in rows]
     for start in range(0, len(numbers), 500):
         some = connection.execute(_FORMS, pack_values(connection, numbers[start : start + 500])).all()
         for number, prefix, xml, abouts, set_specs, deleted, response_date, list_id in some:
@@ -166,10 +165,10 @@ def _with_forms(connection: Connection, found: list[CataloguedRecord]) -> Iterat
                 response_date=response_date,
             )
             by_record.setdefault(number, []).append((list_id or 0, form))
-    for record in found:
+    for row in rows:
         # Lists are made in the order of the member's prefixes.
-        ordered = sorted(by_record.get(record.number, ()), key=itemgetter(0))
-        yield replace(record, forms=tuple(form for _, form in ordered))
+        ordered = sorted(by_record.get(row[0], ()), key=itemgetter(0))
+        yield _record(row, tuple([form for _, form in ordered]))
 
 
 def _unpack(decompressor: zstandard.ZstdDecompressor, packed: bytes | None, number: int) -> bytes | None:

@@ -151,11 +151,11 @@ def _identifiers(fields: dict[str, list[_Value]], host: str) -> tuple[Identifier
     kinds = {identifier.kind for identifier in own}
     urls = [identifier for identifier in own if identifier.kind == "url"]
     related = [found for value in fields.get("relation", ()) for found in classify(value.text, "relation")]
-    hosts = {host} | {urlsplit(i.value).hostname for i in own if i.kind == "file"}
     if len(urls) > 1 and host:
         urls.sort(key=lambda identifier: urlsplit(identifier.value).hostname != host)
     elif not urls:
         page = next((i for i in related if i.kind == "url"), None)
+        hosts = {host} | {urlsplit(i.value).hostname for i in own if i.kind == "file"}
         if page and (urlsplit(page.value).hostname in hosts or not kinds & {"doi", "handle"}):
             urls.append(page)
             if "doi" not in kinds and urlsplit(page.value).hostname in hosts:

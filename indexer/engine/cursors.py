@@ -34,7 +34,7 @@ class Cursor:
 
 
 def _spelled(key: str | int) -> str:
-    return key if isinstance(key, str) else f"{key:016x}"
+    return key.encode().hex() if isinstance(key, str) else f"{key:016x}"
 
 
 def parse_cursor(text: str | None, sort: Sort) -> Cursor:

@@ -9,7 +9,7 @@ from indexer.engine.compile import Compiler
 from indexer.engine.elastic_query import ElasticDialect, Query
 from indexer.engine.elastic_reading import WITH_DOCUMENTS, Reader, documents_in
 from indexer.engine.facets import MORE_LEADERS, Answers
-from indexer.engine.schema import SEARCHED, SHARED_KEYS, TITLE_ORDER, numbered, order_key
+from indexer.engine.schema import SEARCHED, SHARED_KEYS, TITLE_ORDER, completed, numbered, words_order
 from indexer.engine.words import TOLD_FIELDS
 from indexer.query import Facet, KeyField, Node, SearchRequest, Term
 
@@ -30,7 +30,7 @@ class ElasticWords:
         return self._reader.count(self._dialect.everything())
 
     def titles(self, typed: Sequence[str], limit: int) -> Iterator[str]:
-        begun = self._dialect.starting(TITLE_ORDER, order_key(" ".join(typed)))
+        begun = self._dialect.starting(TITLE_ORDER, words_order(" ".join(typed)))
         asked = [
             {"query": query, "size": limit * 2, **WITH_DOCUMENTS} for query in (begun, self._dialect.completing(typed))
         ]
@@ -51,7 +51,7 @@ class ElasticWords:
             }
         )
         found = [[bucket["key"] for bucket in answer["aggregations"][str(at)]["buckets"]] for at in range(len(starts))]
-        numbers = [[int(key.rpartition("\x1f")[2], 16) for key in keys] for keys in found]
+        numbers = [[completed(key) for key in keys] for keys in found]
         wanted = [(kind, dict.fromkeys(some)) for (kind, _), some in zip(beginnings, numbers, strict=True)]
         values = self._values_of([(kind, number) for kind, some in wanted for number in some])
         return [[value for number in some if (value := values.get((kind, number)))][:limit] for kind, some in wanted]

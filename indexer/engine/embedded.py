@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import tantivy
 from tantivy import Occur, Query
 
-from harvester.errors import EngineBusyError, EngineError, EngineUnavailableError
+from harvester.errors import EngineBusyError, EngineError, EngineUnavailableError, QueryRejectedError
 from indexer.document import Document
 from indexer.engine import Results, Suggestion
 from indexer.engine.compile import Compiler
@@ -28,8 +31,9 @@ from indexer.parser import parse_words
 from indexer.query import And, Node, Or, SearchRequest, Sort, Term, Typed, query_words
 
 _WRITER_BYTES = 150_000_000
-_WRITER_THREADS = 2
+_MOST_WRITER_THREADS = 4
 _IDS_AT_ONCE = 5000
+_TITLE_KEY = re.compile(r"[^\s\x00-\x2d\x2f\x3a-\x60\x7b-\x7f]+")  # of ASCII a period, digits and small letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,14 @@ class EmbeddedEngine:
 
     Opening happens at the first use, so an engine for a folder of another schema can be made and replaced.
     Readers, in this process or another, see each commit and each `replace_with` at their next call.
+
+    Args:
+        threads: that write; 0: as many as this machine has cores for.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
         self._folder = IndexFolder(path, schema_checksum())
+        self._threads = threads or _writer_threads()
         self._reading = threading.Lock()
         self._writing = threading.RLock()
         self._snapshot: _Snapshot | None = None
@@ -192,7 +200,7 @@ class EmbeddedEngine:
         Raises EngineBusyError where another process lets one grow there.
         """
         root = self._folder.root
-        other = EmbeddedEngine(root.with_name(f"{root.name}-new"))
+        other = EmbeddedEngine(root.with_name(f"{root.name}-new"), threads=self._threads)
         other._folder.lock()
         try:
             usable = not anew and other.watermark() > 0 and other.count() >= 0
@@ -277,7 +285,7 @@ class EmbeddedEngine:
             try:
                 self._meet_what_was_seen()
                 with unavailable("written"):
-                    self._writer = self._to_write().writer(_WRITER_BYTES, _WRITER_THREADS)
+                    self._writer = self._to_write().writer(_WRITER_BYTES, self._threads)
             finally:
                 if self._writer is None:
                     self._folder.unlock()
@@ -316,14 +324,20 @@ class EmbeddedEngine:
             self._folder.unlock()
 
 
+def _writer_threads() -> int:
+    """Half of the cores, as entries are made in the others: each thread writes a segment of its own at each commit,
+    with a dictionary of its own, and all of them have to be merged."""
+    return max(1, min(_MOST_WRITER_THREADS, (os.cpu_count() or 1) // 2))
+
+
 def _in_order(
     now: _Snapshot, query: Query, cursor: Cursor, size: int
 ) -> tuple[int, list[tuple[Any, tantivy.DocAddress]]]:
     """The number of matches behind the cursor, and the first of these by the keys of its order."""
     name = SORT_FIELDS[cursor.sort]
     if cursor.after and name == TITLE_ORDER:
-        # Only tantivy's query language has ranges of text; the keys are hexadecimal digits, which it takes as they are.
-        rest = now.index.parse_query(f"{name}:[{cursor.after} TO *]")
+        # Only tantivy's query language has ranges of text; it takes the keys as they are.
+        rest = now.index.parse_query(f"{name}:[{_title_place(cursor)} TO *]")
     elif cursor.after:
         least = min(int(cursor.after, 16), 2**62)
         rest = Query.range_query(now.index.schema, name, tantivy.FieldType.Integer, least, None)
@@ -332,6 +346,15 @@ def _in_order(
     query = Query.boolean_query([(Occur.Must, query), (Occur.Must, rest)])
     found, hits = top(now.searcher, query, size, offset=min(cursor.offset, now.searcher.num_docs), order=name)
     return max(0, found - cursor.offset), hits
+
+
+def _title_place(cursor: Cursor) -> str:
+    """The key of a title that the cursor spells; nothing that would mean more than itself in a query."""
+    with suppress(UnicodeDecodeError):
+        place = bytes.fromhex(cursor.after).decode()
+        if _TITLE_KEY.fullmatch(place):
+            return place
+    raise QueryRejectedError("this is not a place in a list of results: begin at its first page")
 
 
 def _ids_behind(now: _Snapshot, place: str) -> list[str]:

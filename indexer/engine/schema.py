@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import lru_cache
@@ -64,6 +64,7 @@ SORT_FIELDS: dict[Sort, str] = {
     "added": "added_order",
 }
 TITLE_ORDER = SORT_FIELDS["title"]
+TITLE_GAP = "."
 
 # In suggestions: the first word of a name or subject, a later one.
 WORD_PLACES = ("\x1e", "\x1f")
@@ -113,7 +114,17 @@ def number(value: str) -> int:
 
 def numbered(kind: KeyField, number: int, value: str = "") -> str:
     """The key of a value that facets count by its number; without the value, what it begins with."""
-    return f"{kind}={number:0{2 * _NUMBER_BYTES}x}{value}"
+    return f"{kind}={_spelled(number)}{value}"
+
+
+def completed(term: str) -> int:
+    """The number of the value that a completing term leads to."""
+    return int.from_bytes(urlsafe_b64decode(term.rpartition("\x1f")[2]))
+
+
+def _spelled(number: int) -> str:
+    """The number in few letters: what an index takes longest to write is the letters of terms that stand alone."""
+    return urlsafe_b64encode(number.to_bytes(_NUMBER_BYTES)).decode()
 
 
 def key_term(kind: KeyField, value: str) -> tuple[str, str]:
@@ -131,7 +142,13 @@ def order_key(text: str) -> str:
 
 def title_order(title: str) -> str:
     """What a title sorts by; untitled works come last."""
-    return order_key(exact_stream(title[:200])[:80] or _LAST)
+    return words_order(exact_stream(title[:200])[:80]) or _LAST
+
+
+def words_order(stream: str) -> str:
+    """What titles sort by that begin with these exact tokens: a sign parts them that tantivy's queries have in words,
+    and that comes before all of a token, as a space does."""
+    return stream.replace(" ", TITLE_GAP)
 
 
 def project(document: Document) -> dict[str, list[Value]]:
@@ -202,7 +219,8 @@ def _orders(document: Document) -> tuple[tuple[Sort, int], ...]:
 def _counted(kind: KeyField, value: str) -> tuple[int, tuple[str, ...]]:
     """The value's number, its key, and its number under every word that it has, so that any of them completes it."""
     counted_as, parts = number(value), words(value)[:6]
-    completing = (f"{kind}{WORD_PLACES[at > 0]}{' '.join(parts[at:])}\x1f{counted_as:x}" for at in range(len(parts)))
+    end = f"\x1f{_spelled(counted_as)}"
+    completing = (f"{kind}{WORD_PLACES[at > 0]}{' '.join(parts[at:])}{end}" for at in range(len(parts)))
     return counted_as, (numbered(kind, counted_as, value), *completing)
 
 
@@ -213,7 +231,7 @@ def make_entry(document: Document, texts: Iterable[Text] = ()) -> Entry:
     """
     values: dict[str, object] = {**project(document), "document": b64encode(pack(document)).decode()}
     values |= _text_streams(texts, document.text_language)
-    return Entry(order_key(document.id), _encode(values))
+    return Entry(order_key(document.id), _encode(values).decode())
 
 
 def _text_streams(texts: Iterable[Text], language: str | None) -> dict[str, object]:
@@ -243,28 +261,35 @@ def _pieces(text: str) -> Iterator[str]:
 
 def document_in(entry: Entry) -> Document:
     """The document that `make_entry` was given."""
-    return unpack(b64decode(json.loads(entry.body)["document"]))
+    return unpack(b64decode(_decode(entry.body)["document"]))
 
 
 def pack(document: Document) -> bytes:
     """The document as compact JSON, which `unpack` reads."""
-    return _encode(_values(document)).encode()
+    return _encode(_values(document))
 
 
 def _parts(value: Text | Holder) -> list[object]:
     return [getattr(value, name) for name in value.__slots__]
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_parts).encode
+def _encode(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, _parts, orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError:  # half a surrogate pair, which UTF-8 cannot say
+        return json.dumps(value, separators=(",", ":"), default=_parts).encode()
+
+
+def _decode(text: str | bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except ValueError:  # half a surrogate pair
+        return json.loads(text)
 
 
 def unpack(stored: bytes) -> Document:
     """The document that `pack` was given."""
-    try:
-        read = orjson.loads(stored)
-    except orjson.JSONDecodeError:  # half a surrogate pair
-        read = json.loads(stored)
-    values = dict(zip(_STORED, read, strict=True))
+    values = dict(zip(_STORED, _decode(stored), strict=True))
     made: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     made["holders"] = tuple(Holder(*parts) for parts in values["holders"])
     for name in ("titles", "abstracts"):

@@ -10,7 +10,15 @@ from tantivy import Query
 
 from indexer.engine.compile import Compiler
 from indexer.engine.facets import MORE_LEADERS, Answers
-from indexer.engine.schema import SEARCHED, SHARED_KEYS, TITLE_ORDER, numbered, order_key
+from indexer.engine.schema import (
+    SEARCHED,
+    SHARED_KEYS,
+    TITLE_GAP,
+    TITLE_ORDER,
+    completed,
+    numbered,
+    words_order,
+)
 from indexer.engine.store import load
 from indexer.engine.tantivy_query import TantivyDialect, top
 from indexer.engine.words import TOLD_FIELDS
@@ -32,9 +40,8 @@ class TantivyWords:
         return self._searcher.num_docs
 
     def titles(self, typed: Sequence[str], limit: int) -> Iterator[str]:
-        terms = self._searcher.terms_with_prefix(TITLE_ORDER, order_key(" ".join(typed)), limit=limit)
-        keys = [bytes.fromhex(term).decode(errors="ignore") for term, _ in terms]
-        for begun in (*(key.split() for key in keys), typed):
+        terms = self._searcher.terms_with_prefix(TITLE_ORDER, words_order(" ".join(typed)), limit=limit)
+        for begun in (*(term.split(TITLE_GAP) for term, _ in terms), typed):
             for _, address in self._searcher.search(self._dialect.completing(begun), limit * 2, count=False).hits:
                 yield load(self._searcher, address).title
 
@@ -44,7 +51,7 @@ class TantivyWords:
     def _values(self, kind: KeyField, beginning: str, limit: int) -> list[str]:
         """Values that only deleted documents had are left out."""
         terms = self._searcher.terms_with_prefix(SHARED_KEYS, f"{kind}{beginning}", limit=limit * 3)
-        values = values_of(self._searcher, kind, [int(term.rpartition("\x1f")[2], 16) for term, _ in terms])
+        values = values_of(self._searcher, kind, [completed(term) for term, _ in terms])
         return [value for value in values.values() if self._count(In(kind, (value,)))][:limit]
 
     def found(self, words: Collection[str]) -> set[str]:

@@ -19,6 +19,7 @@ from harvester.errors import EngineBusyError, EngineUnavailableError, QueryRejec
 from harvester.settings import Settings
 from indexer.document import Document, Holder, Text
 from indexer.engine import Engine, Results
+from indexer.engine.cursors import Cursor
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.opening import open_engine as open_engine_of
 from indexer.engine.schema import make_entry
@@ -530,6 +531,38 @@ def test_there_is_no_cursor_behind_the_last_page(engine: Engine) -> None:
 def test_a_cursor_that_is_not_ours_is_rejected(library: Engine, cursor: str) -> None:
     with pytest.raises(QueryRejectedError):
         library.search(SearchRequest(sort="newest", cursor=cursor))
+
+
+@pytest.mark.parametrize("place", ["a] OR [b", "a b", '"', "\\", "a\x00", "A", "[", "a:b"])
+def test_a_forged_place_among_titles_means_nothing_in_a_query(library: Engine, place: str) -> None:
+    with pytest.raises(QueryRejectedError):
+        library.search(SearchRequest(sort="title", cursor=str(Cursor("title", after=place.encode().hex()))))
+
+
+def test_pages_by_title_go_on_behind_titles_of_any_script(engine: Engine) -> None:
+    titles = [
+        "",
+        "…",
+        "2020-01-02: TO *",
+        "a b",
+        "ab",
+        "Ílmu",
+        "ʻulu",
+        "Ქართული",
+        "हिन्दी क",
+        "中文",
+        "کتاب خانه",
+        "\U0001d7d8 x",
+    ]
+    engine.write([work(at, title) for at, title in enumerate(titles)], (), 1)
+    shown, request = [], SearchRequest(sort="title", size=1)
+    for _ in titles:
+        page = engine.search(request)
+        shown += [hit.document.title for hit in page.hits]
+        request = replace(request, cursor=page.next_cursor)
+    assert page.next_cursor is None
+    assert sorted(shown) == sorted(titles)
+    assert shown.index("a b") < shown.index("ab") < shown.index("Ílmu")
 
 
 def test_a_cursor_belongs_to_its_order_and_fits_a_url(engine: Engine) -> None:
