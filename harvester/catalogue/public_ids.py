@@ -8,7 +8,6 @@ from hashlib import blake2b
 
 # Crockford's base 32: no i, l, o, u, so that an id can be read aloud and never spells a word.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = [one + other for one in _DIGITS for other in _DIGITS]
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 _LENGTH = 12
 _BITS = 5 * _LENGTH
