@@ -72,9 +72,9 @@ def verify(days: int, *, no_pages: bool, as_json: bool) -> None:
     """Read every archived file and page, and compare it with its checksum.
 
     A file that is damaged or gone is fetched again, from the record that it came with; until then it is not shown. Its
-    text, where that alone is, is read again. The
-    worker does this by itself, each file once in 30 days. A damaged page is told, and mended by `lumbung check
-    --repair` where that can be. May be stopped and run again. Exit status: 0 all is whole, 1 something is damaged.
+    text, where that alone is, is read again. The worker does this by itself, each file once in 30 days. A damaged page
+    is told, and mended by `lumbung check --repair` where that can be. May be stopped and run again. Exit status: 0 all
+    is whole, 1 something is damaged.
     """
     from harvester.archive import open_archive_of
     from harvester.cli import opened_catalogue

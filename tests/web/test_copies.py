@@ -84,6 +84,14 @@ def test_the_members_own_link_is_first_and_the_copy_is_called_one_with_date_and_
     assert page.texts('//aside[@class="read"]//*[@role="status"]') == []
 
 
+def test_many_copies_are_folded_so_that_the_abstract_stays_in_sight(scene: Scene) -> None:
+    files = [(f"https://alfa.example/{n}.pdf", BODY + bytes(n), PDF) for n in range(3)]
+    put_held(scene.network.settings, scene.catalogue, "oai:padi-9", *files, now=NOW)
+    page = Page(scene.app.test_client(), f"/record/{scene.network.id_of('padi-9')}", Accept_Language="en")
+    assert page.text('//aside[@class="read"]/details/summary') == "3 files"
+    assert page.texts('//aside[@class="read"]/details//li/a') == ["0.pdf", "1.pdf", "2.pdf"]
+
+
 def test_the_copy_is_told_in_indonesian(scene: Scene) -> None:
     page = Page(scene.app.test_client(), f"/record/{scene.network.id_of('padi-1')}")
     assert page.texts('//aside[@class="read"]/h2') == ["Salinan di jaringan ini"]

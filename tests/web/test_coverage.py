@@ -101,8 +101,9 @@ def test_the_members_page_tells_share_and_first_reasons(visitor: FlaskClient) ->
 
 def test_the_report_lists_reasons_with_numbers_and_help_and_the_ways_that_worked(visitor: FlaskClient) -> None:
     page = Page(visitor, "/members/alfa/fulltext")
-    rows = page.texts('//section[@aria-labelledby="reasons"]//tbody/tr/th')
-    numbers = page.texts('//section[@aria-labelledby="reasons"]//tbody/tr/td[2]')
+    rows = page.texts('//section[@aria-labelledby="reasons"]//tbody/tr/th//a')
+    numbers = page.texts('//section[@aria-labelledby="reasons"]//tbody/tr/td')
+    assert "Let robots.txt of the file's host allow" in page.texts('//section[@aria-labelledby="reasons"]//th//p')[0]
     assert list(zip(rows, numbers, strict=True)) == [
         ("Not looked for yet", "49"),
         ("robots.txt forbids it", "3"),
@@ -182,7 +183,7 @@ def test_a_member_whose_files_are_not_fetched_has_one_reason(network: Network, v
 
 def test_the_reports_are_in_indonesian_too(visitor: FlaskClient) -> None:
     page = Page(visitor, "/members/alfa/fulltext", Accept_Language="id")
-    assert page.texts('//section[@aria-labelledby="reasons"]//tbody/tr/th')[1] == "Dilarang oleh robots.txt"
+    assert page.texts('//section[@aria-labelledby="reasons"]//tbody/tr/th//a')[1] == "Dilarang oleh robots.txt"
     assert visitor.get("/members/nobody/fulltext").status_code == 404
 
 
