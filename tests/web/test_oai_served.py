@@ -123,3 +123,15 @@ def test_whatever_becomes_of_the_index_no_byte_of_the_feed_changes(site: Served)
     assert site.feed() == before
     assert site.start("reindex").wait(120) == 0
     assert site.feed() == before
+
+
+def test_under_maintenance_re_harvesters_are_told_to_come_back(site: Served) -> None:
+    notice = site.home / "maintenance"
+    notice.write_text("The disk is exchanged; back at 14:00 WIB.\n", "utf-8")
+    assert site.ask("GET", "verb=Identify") == (503, b"The disk is exchanged; back at 14:00 WIB.\n")
+    notice.write_bytes(b"")
+    status, body = site.ask("POST", "", b"verb=ListRecords&metadataPrefix=oai_dc")
+    assert status == 503
+    assert b"maintained" in body
+    notice.unlink()
+    assert site.ask("GET", "verb=Identify")[0] == 200

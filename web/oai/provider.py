@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from flask import Blueprint, Response, current_app, render_template, request
 from lxml import etree
@@ -24,6 +25,9 @@ from web.tiers import Tiers, get_tiers
 
 blueprint = Blueprint("oai", __name__)
 
+MAINTENANCE = "maintenance"  # a file of the home folder
+_MAINTAINED = "600"  # seconds
+_LONGEST_NOTICE = 1000
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 _LIST_SECONDS = 20.0  # that a list waits for what was harvested just now; what is later comes in the next list
 _OTHER_SECONDS = 0.5
@@ -57,16 +61,31 @@ def answer() -> Response:
 
 def _answer() -> Response:
     tiers = get_tiers()
+    if (notice := _find_notice(tiers.settings.home / MAINTENANCE)) is not None:
+        return _say_later(notice or "This repository is being maintained. Please come back later.", _MAINTAINED)
     form = request.stream.read(MOST_BYTES) if request.method == "POST" else b""
     try:
         body = Repository(tiers).respond(request.query_string, form)
     except CatalogueError as error:
         current_app.logger.warning("%s", error)
-        text = f"The catalogue does not answer just now. Please ask again in {RETRY_AFTER} seconds.\n"
-        return Response(text, 503, {"Retry-After": RETRY_AFTER}, content_type="text/plain; charset=UTF-8")
+        return _say_later(
+            f"The catalogue does not answer just now. Please ask again in {RETRY_AFTER} seconds.", RETRY_AFTER
+        )
     if request.headers.get("Sec-Fetch-Dest") == "document":
         return Response(render_template("oai.html", answer=etree.fromstring(body), verbs=_EXAMPLES))
     return Response(body, content_type="text/xml; charset=UTF-8")
+
+
+def _say_later(text: str, seconds: str) -> Response:
+    return Response(f"{text}\n", 503, {"Retry-After": seconds}, content_type="text/plain; charset=UTF-8")
+
+
+def _find_notice(path: Path) -> str | None:
+    """What operators have to say while they maintain; None while they do not."""
+    try:
+        return path.read_text("utf-8", "replace")[:_LONGEST_NOTICE].strip()
+    except OSError:
+        return None
 
 
 _EXAMPLES = ("Identify", "ListMetadataFormats", "ListSets", "ListRecords&metadataPrefix=oai_dc")
