@@ -210,6 +210,8 @@ def _wanted_span(copy: Copy) -> tuple[int, int] | None:
         )
         if not same:
             return None
+    if -wanted.ranges[0][0] >= copy.size > 0:  # its last bytes, and no less than all
+        return 0, copy.size
     return wanted.range_for_length(copy.size) or (0, 0)
 
 

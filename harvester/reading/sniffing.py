@@ -37,10 +37,11 @@ _MAGIC = (
 )
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _HTML = re.compile(
-    rb"(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:!doctype\s+html|html|head|body|title|meta|script|div|table|center|h1|p)\b",
+    # Atomic: of many comments each ends at its own end, or the ways to part them double with each.
+    rb"(?><\?xml[^>]*+>|<!--.*?-->|\s++)*+<(?:!doctype\s+html|html|head|body|title|meta|script|div|table|center|h1|p)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_PASSWORD = re.compile(rb"<input\b[^>]*\btype\s*=\s*[\"']?password", re.IGNORECASE)
+_PASSWORD = re.compile(rb"<input\b[^<>]*\btype\s*=\s*[\"']?password", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 
 

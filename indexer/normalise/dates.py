@@ -44,7 +44,7 @@ _DECADE = re.compile(r"\d{4}\s*(?:['’]?s\b|-?an\b|-talet)|centur|abad|\bke-\d"
 _NOT_AN_ISSUE = re.compile(r"embargoend|withheld|://|@")
 _NUMBERS = re.compile(r"\d+")
 _TIME_OF_DAY = re.compile(r"\d[T ](?!00:00(?::00|$|Z))\d\d:\d\d")
-_EMBARGO_END = re.compile(r"embargoEnd/(\d{4}-\d\d-\d\d)\b", re.IGNORECASE)
+_EMBARGO_END = re.compile(r"(?:embargoEnd/|^\s*embargo(?:ed)?\b\D{0,40})(\d{4}-\d\d-\d\d)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def choose_issued(raws: Iterable[str], *, latest_year: int) -> tuple[Publication
 
 
 def find_embargo_end(raws: Iterable[str]) -> str | None:
-    """The ISO date in the first `info:eu-repo/date/embargoEnd/` value that holds a real one, else None."""
+    """The ISO date in the first value on an embargo's end that holds a real one, else None."""
     for raw in raws:
         match = _EMBARGO_END.search(raw)
         if match and _is_date(*map(int, match[1].split("-"))):

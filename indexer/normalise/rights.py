@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,12 +46,18 @@ _URLS = {
 _ACCESS = tuple(
     (re.compile(pattern, re.IGNORECASE), access)
     for pattern, access in (
-        (r"embargo(?:ed)?[\s-]?(?:access)?|(?:coar|vocabularies).*c_f1cf", "embargoed"),
-        (r"closed[\s-]?access|metadata only(?: access)?|closed|.*c_14cb", "closed"),
-        (r"restricted[\s-]?access|restricted|izinsiz|.*c_16ec|akses terbatas|terbatas", "restricted"),
-        (r"open[\s-]?access|open|izinli|free|public|.*c_abf2|akses terbuka|terbuka", "open"),
+        (r"embargo(?:ed)?(?:[\s-]?access)?\b.{0,80}|.*c_f1cf/?", "embargoed"),
+        (
+            r"closed[\s-]?access|metadata only(?: access)?|closed|.*/closedaccess|.*c_14cb/?|(?:akses )?tertutup",
+            "closed",
+        ),
+        (r"restricted(?:[\s-]?access)?\b.{0,80}|campus[\s-]only|izinsiz|.*/restrictedaccess|.*c_16ec/?", "restricted"),
+        (r"(?:akses )?terbatas\b.{0,80}", "restricted"),
+        (r"open[\s-]?access|open|izinli|free|public|.*/openaccess|.*c_abf2/?|(?:akses )?terbuka", "open"),
     )
 )
+_STRICTEST = ("closed", "restricted", "embargoed", "open")
+_ENDLESS = re.compile(r"info:eu-repo/date/embargoEnd/", re.IGNORECASE)
 _ACCESS_PREFIX = re.compile(r"^info:eu-repo/semantics/", re.IGNORECASE)
 _OPEN_ARTICLE = re.compile(
     r"\bopen[\s-]access(?:this)?\s?(?:article|paper|journal)?\b.{0,60}\bdistributed\b", re.IGNORECASE
@@ -73,20 +79,22 @@ class Rights:
     statements: tuple[str, ...] = ()
 
 
-def parse_rights(raws: Iterable[str], *, dates: Iterable[str] = ()) -> Rights:
+def parse_rights(raws: Iterable[str], *, dates: Sequence[str] = ()) -> Rights:
     """The rights that the values of one record state; `dates` may hold the end of an embargo.
 
     The most exact licence counts (one with a version before one without), then the first; of the access
-    the first stated. A licence alone says nothing about access.
+    the strictest stated. A licence alone says nothing about access; an embargo whose end cannot be read has none.
     """
     values = tuple(raws)
     read = [_read(value) for value in values]
     licences = [licence for licence, _, _ in read if licence]
     ends = find_embargo_end((*values, *dates))
-    access = next((access for _, access, _ in read if access), None)
+    found = {access for _, access, _ in read}
+    access = next((access for access in _STRICTEST if access in found), None)
+    is_barred = ends or any(map(_ENDLESS.match, (*values, *dates)))
     return Rights(
         licence=next((code for code in licences if code[-1].isdigit()), licences[0] if licences else None),
-        access=access or ("embargoed" if ends else None),
+        access=access or ("embargoed" if is_barred else None),
         embargo_until=ends,
         statements=tuple(dict.fromkeys(statement for _, _, statement in read if statement)),
     )

@@ -56,3 +56,11 @@ def test_every_real_file_named_pdf_is_told(shared_data: Path) -> None:
     assert {name for name, media_type in found.items() if media_type != PDF} == {
         "www.openarchives.org__meetings__steering__jules_anderson.pdf"  # a PowerPoint file
     }
+
+
+@pytest.mark.timeout(10)
+def test_a_page_that_begins_with_many_comments_is_told_at_once() -> None:
+    comments = b"<!-- a -->" * 300
+    assert sniff(comments + b"<html><body>") == "text/html"
+    assert sniff(comments + b"<style>x") == "text/plain"
+    assert not asks_for_login(b"<input" * 200_000)

@@ -57,6 +57,17 @@ def test_a_licence_is_read(raw: str, licence: str | None) -> None:
         ("http://purl.org/coar/access_right/c_16ec", "restricted"),
         ("info:eu-repo/semantics/embargoedAccess", "embargoed"),
         ("info:eu-repo/semantics/closedAccess", "closed"),
+        ("http://purl.org/coar/access_right/c_f1cf", "embargoed"),
+        ("https://vocabularies.coar-repositories.org/access_rights/c_f1cf/", "embargoed"),
+        ("Embargo until 2099-05-01", "embargoed"),
+        ("embargoed access until 2099", "embargoed"),
+        ("info:eu-repo/date/embargoEnd/2099-13-45", "embargoed"),
+        ("Akses Tertutup", "closed"),
+        ("http://purl.org/eprint/accessRights/ClosedAccess", "closed"),
+        ("http://purl.org/eprint/accessRights/RestrictedAccess", "restricted"),
+        ("Restricted to registered users only", "restricted"),
+        ("Restricted Access (repository staff only)", "restricted"),
+        ("campus only", "restricted"),
         ("The collection is open for research.", None),
         ("default", None),
         ("http://creativecommons.org/licenses/by/4.0/", None),
@@ -78,6 +89,13 @@ def test_an_embargo_is_read_from_rights_or_dates() -> None:
     rights = parse_rights(["info:eu-repo/semantics/openAccess"], dates=["info:eu-repo/date/embargoEnd/2018-05-27"])
     assert (rights.access, rights.embargo_until) == ("open", "2018-05-27")
 
+    assert parse_rights(["Embargoed until 2099-05-01"]).embargo_until == "2099-05-01"
+
+
+def test_the_strictest_of_several_counts() -> None:
+    assert parse_rights(["open access", "info:eu-repo/semantics/restrictedAccess"]).access == "restricted"
+    assert parse_rights(["Restricted to registered users only", "closed"]).access == "closed"
+
 
 def test_a_licence_has_an_address() -> None:
     assert licence_url("CC-BY-NC-SA-3.0") == "https://creativecommons.org/licenses/by-nc-sa/3.0/"
@@ -88,7 +106,7 @@ def test_a_licence_has_an_address() -> None:
 
 @pytest.mark.timeout(10)
 def test_hostile_rights_take_no_long_time() -> None:
-    for part in ("cc by", "attribution ", "creative commons ", "open access ", "-"):
+    for part in ("cc by", "attribution ", "creative commons ", "open access ", "embargo ", "restricted ", "-"):
         parse_rights([part * 20_000])
 
 
