@@ -43,10 +43,13 @@ class Origin:
 
     @property
     def key(self) -> int:
-        """A number for the record at this station: two copies with the same one are of one record."""
-        parts = urlsplit(self.base_url.lower())
-        host = parts.netloc.removeprefix("www.").removesuffix(":443").removesuffix(":80")
-        text = f"{host}\0{self.identifier}".encode(errors="surrogatepass")
+        """A number for the record at this station: two copies with the same one are of one record.
+
+        Of the same form whether a station names itself or others write of it; one host may have many repositories.
+        """
+        parts = urlsplit(_quoted(self.base_url))
+        host = parts.netloc.lower().removeprefix("www.").removesuffix(":443").removesuffix(":80")
+        text = f"{host}{parts.path.rstrip('/')}\0{_quoted(self.identifier)}".encode()
         return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
