@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SETTINGS_FILE = "lumbung.toml"
 _DOMAIN = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*(\.[a-zA-Z][a-zA-Z0-9-]*)+")  # Spec: guidelines-oai-identifier 2.1
 _KEY_LENGTH = 16
+_MAIL = re.compile(r"[^\s@]+@([^\s@.]+\.)+[^\s@.]+")  # Spec: 4.2, adminEmail
 _INDEX_NAME = re.compile(r"(?:/(?:[a-z0-9][a-z0-9_.-]{0,99}/?)?)?")
 
 
@@ -143,6 +144,13 @@ class Settings(BaseSettings):
     def _fits_a_header(cls, value: str) -> str:
         if not (value.isascii() and value.isprintable()):
             raise ValueError("must be one line of ASCII: members see it in the headers of each request")
+        return value
+
+    @field_validator("admin_email")
+    @classmethod
+    def _admin_email_is_an_address(cls, value: str) -> str:
+        if value and not _MAIL.fullmatch(value):
+            raise ValueError("must be a mail address such as library@example.ac.id")
         return value
 
     @field_validator("base_url")

@@ -12,12 +12,16 @@ import time
 from contextlib import ExitStack, suppress
 from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import click
 
 from harvester.errors import ConfigError, LumbungError, SchemaChangedError
+
+if TYPE_CHECKING:
+    from harvester.settings import Settings
 
 _WITH_PARENT = "_LUMBUNG_WITH_PARENT"  # in the environment of a child of `up`
 
@@ -153,6 +157,7 @@ def serve(host: str, port: int, workers: int, *, without_search: bool) -> None:
 
     check_port(host, port)
     settings = load_settings()
+    _know_address(settings, host, port)
     if not without_search:
         check_schema(settings)
     open_catalogue(settings.catalogue_url).close()  # migrated once, before several processes open it
@@ -188,6 +193,7 @@ def up(host: str, port: int, sample_members: bool, samples_port: int, no_work: b
 
     settings = load_settings()
     check_port(host, port)
+    _know_address(settings, host, port)
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the children must not outlive us
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
@@ -218,6 +224,13 @@ def up(host: str, port: int, sample_members: bool, samples_port: int, no_work: b
             _start(stack, "work", "--quiet", LUMBUNG_ALLOW_PRIVATE="1" if sample_members else None)
         code = site.wait()
     raise LumbungError(f"the site has stopped by itself (exit status {code}); `lumbung serve` shows why")
+
+
+def _know_address(settings: Settings, host: str, port: int) -> None:
+    """Where nobody said what the site's public address is, it is that which is served, for every process to come."""
+    if "base_url" not in settings.model_fields_set:
+        name = "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104 - not bound
+        os.environ["LUMBUNG_BASE_URL"] = f"http://{name}:{port}"
 
 
 def _say_open(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, current_app, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from harvester.errors import ArchiveError, CatalogueError, EngineError, QueryRejectedError
 
@@ -54,7 +54,10 @@ def _answer_http(error: HTTPException) -> ResponseReturnValue:
         return error.get_response()  # a redirect to the address with a slash
     status = error.code or 500
     heading, sentence = _WORDS.get(status, _WORDS[400 if status < 500 else 500])
-    return answer_failure(status, heading, sentence)
+    answer = make_response(answer_failure(status, heading, sentence))
+    if isinstance(error, MethodNotAllowed):
+        answer.allow.update(error.valid_methods or ())
+    return answer
 
 
 def _answer_engine_down(error: EngineError) -> ResponseReturnValue:

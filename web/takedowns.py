@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import threading
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,6 +32,7 @@ blueprint = Blueprint("takedowns", __name__)
 
 _FORM = b"the form of takedowns"
 _LONGEST = 2000
+_PAGE_SECONDS = 20.0  # that an operator waits for archived pages
 _FEED_SECONDS = 10  # what else waits for the feed is the worker's affair
 
 
@@ -54,10 +56,20 @@ class Listed:
     record: str | None
 
 
-def carry_out(settings: Settings, catalogue: Catalogue, archive: Archive, what: str, note: str, *, lift: bool) -> Done:
-    """What is named is down, or is so no more, for readers and fetchers from now on; then in archive, feed and index.
+def carry_out(
+    settings: Settings,
+    catalogue: Catalogue,
+    archive: Archive,
+    what: str,
+    note: str,
+    *,
+    lift: bool,
+    seconds: float | None = None,
+) -> Done:
+    """What is named is down, or is so no more, for readers and fetchers from now on; then in feed, index and archive.
 
-    An archive or index that is away is brought up to date by the worker later; `amiss` says so.
+    An archive or index that is away is brought up to date by the worker later, and so are archived pages that were not
+    looked at within so many seconds; `amiss` says so.
 
     Raises:
         NoTargetError: nothing is called so.
@@ -72,20 +84,32 @@ def carry_out(settings: Settings, catalogue: Catalogue, archive: Archive, what: 
     log = structlog.get_logger("takedown")
     log.warning("lifted" if lift else "taken down", what=target.name, note=note, changed=changed)
     amiss: list[str] = []
-    try:
-        left = settle_takedowns(catalogue, archive).left
-        amiss += [f"the archived page {key} could not be redacted: look at it" for key in left]
-    except ArchiveError as error:
-        amiss.append(f"the archived pages are redacted by the worker when the archive is back: {error}")
     prepare.advance(catalogue, settings.repository_domain, seconds=_FEED_SECONDS)
     try:
         with closing(open_engine(settings)) as engine:  # one of our own: whoever has written keeps others from it
             when_free(lambda: advance(catalogue, engine, archive))
     except (ArchiveError, EngineError) as error:
         amiss.append(f"the index follows when it is back: {error}")
+    amiss += _redact(catalogue, archive, seconds)
     for sentence in amiss:
         log.error("a takedown is not complete yet", what=target.name, why=sentence)
     return Done(changed, tuple(amiss))
+
+
+def _redact(catalogue: Catalogue, archive: Archive, seconds: float | None) -> list[str]:
+    stop = threading.Event()
+    clock = threading.Timer(seconds or 0.0, stop.set)
+    clock.daemon = True
+    if seconds is not None:
+        clock.start()
+    try:
+        told = settle_takedowns(catalogue, archive, stop)
+    except ArchiveError as error:
+        return [f"the archived pages are redacted by the worker when the archive is back: {error}"]
+    finally:
+        clock.cancel()
+    amiss = [f"the archived page {key} could not be redacted: look at it" for key in told.left]
+    return amiss if told.complete else [*amiss, "the other archived pages are redacted by the worker, within minutes"]
 
 
 @blueprint.get("/takedowns")
@@ -107,7 +131,7 @@ def change() -> ResponseReturnValue:
         return _page(what, gettext("Say what is meant, and why: both are kept."), status=400)
     tiers = get_tiers()
     try:
-        done = carry_out(tiers.settings, tiers.catalogue, tiers.archive, what, note, lift=lift)
+        done = carry_out(tiers.settings, tiers.catalogue, tiers.archive, what, note, lift=lift, seconds=_PAGE_SECONDS)
     except NoTargetError:
         return _page(what, gettext("There is no such record and no such file."), status=404)
     if not done.changed:

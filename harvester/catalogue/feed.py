@@ -113,6 +113,14 @@ def list_rows(
     return list(starmap(Shown, found.cursor.fetchall()))
 
 
+def list_record(connection: Connection, chosen: Selection, record_id: int, *, payloads: bool) -> list[Shown]:
+    """The record as it is now, whatever set it is in; nothing where it is not in the format that was chosen."""
+    anywhere = _listing("", bool(chosen.source_prefix), payloads).where(feed.c.record_id == record_id)
+    place = {"after_at": 0, "after_id": 0, "until": 1 << 50, "most": 1}
+    wanted = {"prefix": chosen.source_prefix} if chosen.source_prefix else {}
+    return [Shown(*row) for row in connection.execute(anywhere, place | wanted)]
+
+
 def _list_of_several(
     connection: Connection, chosen: Selection, after: tuple[int, int], limit: int, *, payloads: bool
 ) -> list[Shown]:
@@ -336,17 +344,21 @@ class Source(NamedTuple):
     slug: str
     name: str
     base_url: str
+    removed: bool
+
+
+_SOURCE = (members.c.id, members.c.slug, members.c.name, members.c.base_url, members.c.removed_at.is_not(None))
 
 
 def list_sources(connection: Connection, after: str = "", limit: int | None = None) -> list[Source]:
     """The next members behind this slug, by slug; all of them without a limit."""
-    query = select(members.c.id, members.c.slug, members.c.name, members.c.base_url).where(members.c.slug > after)
+    query = select(*_SOURCE).where(members.c.slug > after)
     return [Source(*row) for row in connection.execute(query.order_by(members.c.slug).limit(limit))]
 
 
 def find_source(connection: Connection, slug: str) -> Source | None:
     """The member of this slug, or None."""
-    query = select(members.c.id, members.c.slug, members.c.name, members.c.base_url).where(members.c.slug == slug)
+    query = select(*_SOURCE).where(members.c.slug == slug)
     row = connection.execute(query).one_or_none()
     return Source(*row) if row else None
 

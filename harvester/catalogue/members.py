@@ -21,6 +21,7 @@ MAX_NAME = 500
 _MAX_URL = 2000
 _MAX_HOST = 255
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PREFIX = re.compile(r"[A-Za-z0-9\-_.!~*'()]+")  # Spec: 3.4
 _ARGUMENTS = {"verb", "metadataprefix", "from", "until", "set", "identifier", "resumptiontoken"}
 
 
@@ -69,6 +70,10 @@ class Member:
             raise ConfigError(f"{self.slug}: at least one metadata prefix is needed; oai_dc is always right")
         if not all((*self.prefixes, *self.sets)):
             raise ConfigError(f"{self.slug}: a metadata prefix or set must not be empty")
+        if unfit := next((prefix for prefix in self.prefixes if not _PREFIX.fullmatch(prefix)), None):
+            raise ConfigError(
+                f"{self.slug}: {unfit!r} is no metadata prefix: letters, digits and -_.!~*'() stand in one"
+            )
         for what, most, names in (("metadata prefix", 64, self.prefixes), ("set", 512, self.sets)):
             if any(len(name) > most for name in names):
                 raise ConfigError(f"{self.slug}: a {what} has {most} characters at the most")

@@ -33,16 +33,19 @@ _END = re.compile(rf"</{PREFIX}record\s*+>")
 _HEADER = re.compile(rf"(<{PREFIX}header)((?:\s[^<>]*+)?>.*?</{PREFIX}header\s*+>)", re.DOTALL)
 _IDENTIFIER = re.compile(rf"<{PREFIX}identifier(?:\s[^<>]*+)?>(.*?)</{PREFIX}identifier", re.DOTALL)
 _WRAPPING = re.compile(r"<!--.*?-->|<!\[CDATA\[|\]\]>", re.DOTALL)
+_PLAIN = re.compile(r"[\w:./@+-]+", re.ASCII)  # as no page writes otherwise
 _MARK = re.compile(r"<!--lumbung-withheld \d+\.\d+-->")
 _NOTED = 500  # pages, after which it is noted how far it came
 
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """How many pages were changed, and which ones still say something that could not be cut out."""
+    """How many pages were changed, which ones still say something that could not be cut out, and whether all were
+    looked at."""
 
     pages: int = 0
     left: tuple[str, ...] = ()
+    complete: bool = True
 
 
 def cut_record(body: bytes, identifier: str, mark: str) -> tuple[bytes, tuple[bytes, ...]]:
@@ -101,7 +104,7 @@ def settle_takedowns(catalogue: Catalogue, archive: Archive, stop: threading.Eve
     """
     with catalogue.read() as connection:
         unsettled = list_unsettled(connection)
-    changed, left = 0, list[str]()
+    changed, left, complete = 0, list[str](), True
     for member, some in groupby(unsettled, key=lambda each: each.member_id):
         takedowns = tuple(some)
         for lifted in (each.takedown for each in takedowns if each.takedown.lifted_at is not None):
@@ -111,7 +114,8 @@ def settle_takedowns(catalogue: Catalogue, archive: Archive, stop: threading.Eve
             told = _redact(catalogue, archive, member, in_force, stop or threading.Event())
             changed += told.pages
             left += told.left
-    return Redacted(changed, tuple(left))
+            complete = complete and told.complete
+    return Redacted(changed, tuple(left), complete)
 
 
 def _redact(
@@ -121,8 +125,10 @@ def _redact(
         numbers = [each.record_id for each in takedowns if each.record_id is not None]
         identifiers = {record.number: record.identifier for record in get_records(connection, numbers=numbers)}
     last, seen, changed, left = min(each.redacted_upto for each in takedowns), 0, 0, list[str]()
+    complete = True
     for key in _iter_pages(catalogue, archive, member, last):
         if stop.is_set():
+            complete = False
             break
         wanted = [(each, identifiers[each.record_id or 0]) for each in takedowns if each.redacted_upto < key]
         told = _redact_page(catalogue, archive, key, wanted)
@@ -132,7 +138,7 @@ def _redact(
         if not seen % _NOTED:
             _note(catalogue, takedowns, last)
     _note(catalogue, takedowns, last)
-    return Redacted(changed, tuple(left))
+    return Redacted(changed, tuple(left), complete)
 
 
 def _note(catalogue: Catalogue, takedowns: Sequence[Takedown], last: str) -> None:
@@ -160,6 +166,7 @@ def _redact_page(catalogue: Catalogue, archive: Archive, key: str, wanted: Seque
         archive.check()
         structlog.get_logger("takedown").error("a page cannot be read, and is as it was", key=key, error=str(error))
         return Redacted(left=(key,))
+    wanted = [each for each in wanted if _may_name(body, each[1])]
     for takedown, identifier in wanted:
         body, pieces = cut_record(body, identifier, _mark(takedown))
         if pieces:
@@ -173,6 +180,13 @@ def _redact_page(catalogue: Catalogue, archive: Archive, key: str, wanted: Seque
     if left:
         structlog.get_logger("takedown").error("a page could not be redacted", key=key)
     return Redacted(int(body != before), (key,) if left else ())
+
+
+def _may_name(body: bytes, identifier: str) -> bool:
+    """Whether the page may be about the record: false only where it certainly is not, told in no time."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")) or any(sign in body for sign in (b"&#", b"<![CDATA[", b"<!--")):
+        return True
+    return not _PLAIN.fullmatch(identifier) or identifier.encode() in body
 
 
 def _still_says(body: bytes, identifier: str) -> bool:

@@ -174,3 +174,24 @@ def test_every_author_on_a_record_page_leads_to_that_work(network: Network) -> N
             if work not in {pages[hit["id"]] for hit in found}:
                 lost.append((record_id, address))
     assert not lost
+
+
+def test_the_files_of_a_member_are_found_kept_read_and_shown(network: Network) -> None:
+    here = Installation(network.installation.home, {**network.installation.settings, "LUMBUNG_ALLOW_PRIVATE": "1"})
+    (told,) = map(json.loads, here.run("fulltext", "--json", "kembang-nusa").splitlines())
+    closed = {"restricted", "embargo"}
+    with_files = [entry for entry in live_entries()["kembang-nusa"] if entry.files and entry.access not in closed]
+    assert told["held"] + told["reasons"]["not-a-file"] == len(with_files)
+    assert told["rungs"] == {"metadata": told["held"]}  # OJS names its galleys in dc:relation
+    assert here.run("archive", "verify", "--json").splitlines()[-1].startswith('{"files": ')
+    client = create_app(Settings(home=here.home)).test_client()
+    told = client.get("/members/kembang-nusa/fulltext.json").get_json()
+    assert told["searchable"] + sum(told["reasons"].values()) == told["records"]
+    assert {"scanned", "encrypted"} <= told["reasons"].keys()
+    assert "unread" not in told["reasons"]
+    numbers = {record["identifier"]: record["id"] for record in records_of(network)}
+    without = {one["identifier"] for one in told["missing"]}
+    found = next(numbers[name] for name in sorted(numbers) if "kembang" in name and name not in without)
+    copy = re.search(rf"/record/{found}/files/[0-9a-f]{{16}}", client.get(f"/record/{found}").text)
+    assert copy is not None
+    assert client.get(copy[0]).data.startswith(b"%PDF-")

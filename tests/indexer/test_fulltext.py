@@ -22,7 +22,14 @@ from sqlalchemy import select, update
 from harvester import guard
 from harvester.archive import Archive, file_key, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
-from harvester.catalogue.coverage import count_coverage, list_missing
+from harvester.catalogue.coverage import (
+    count_coverage,
+    count_states,
+    count_texts,
+    list_dead_pages,
+    list_lost,
+    list_missing,
+)
 from harvester.catalogue.files import (
     File,
     FullText,
@@ -32,10 +39,13 @@ from harvester.catalogue.files import (
     list_files,
     list_unread,
 )
+from harvester.catalogue.harvests import begin_harvest, finish_harvest, note_problem
 from harvester.catalogue.leases import claim_host, release
+from harvester.catalogue.links import seed_links
 from harvester.catalogue.members import Member, add_member, find_member, get_member
+from harvester.catalogue.overview import find_silent
 from harvester.catalogue.records import iter_records
-from harvester.catalogue.tables import leases, members, work_changes
+from harvester.catalogue.tables import fulltexts, leases, links, members, work_changes
 from harvester.catalogue.takedowns import is_file_down
 from harvester.fulltext.fixity import verify_files
 from harvester.fulltext.keep import get_text, read_waiting, text_key
@@ -717,6 +727,32 @@ def test_kept_files_are_read_once_and_their_works_are_shown_anew(scene: Scene) -
         assert connection.execute(select(work_changes.c.change)).scalar_one() > before
         coverage = count_coverage(connection, get_member(connection, "a"))
         assert (coverage.live, coverage.held, coverage.read, coverage.reasons) == (1, 1, 1, {})
+
+
+def test_what_is_told_of_a_member_is_what_both_databases_say(scene: Scene) -> None:
+    scene.site.things |= {"/1.pdf": pdf("one"), "/2.pdf": page("no file")}
+    held, login, _ = scene.put("a", *({"identifier": [scene.site.url(f"/{n}.pdf")]} for n in (1, 2, 3)))
+    scene.fetch()
+    with scene.catalogue.write() as connection:
+        seed_links(connection, NOW, 90)
+        lost = {"strikes": 3, "reason": "not-found", "since": NOW - DAY}
+        connection.execute(update(fulltexts).where(fulltexts.c.record_id == held).values(**lost))
+        dead = update(links).where(links.c.record_id == login)
+        connection.execute(dead.values(url="http://x.test/", checked_at=NOW, **lost))
+        member = get_member(connection, "a")
+        run = begin_harvest(connection, member, NOW)
+        finish_harvest(connection, run, outcome="failed", error="x", requests=1, size=0, now=NOW + 9)
+        note_problem(connection, run, "unreachable", "x")
+    with scene.catalogue.read() as connection:
+        assert [each.reason for each in list_missing(connection, member, 9)] == ["unread", "not-a-file", "not-found"]
+        assert [each.number for each in list_missing(connection, member, 9, after=held, reason="not-a-file")] == [login]
+        assert [(each.number, each.since) for each in list_lost(connection, member, 9)] == [(held, NOW - DAY)]
+        assert [(each.number, each.url) for each in list_dead_pages(connection, member, 9)] == [
+            (login, "http://x.test/")
+        ]
+        assert count_states(connection) == {"a": {"held": 1, "missing": 2}}
+        assert count_texts(connection) == {"unread": 1}
+        assert find_silent(connection, ["a", "b"]) == {"a": NOW}
 
 
 @pytest.fixture

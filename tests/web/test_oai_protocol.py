@@ -73,6 +73,14 @@ def test_identify_tells_who_we_are(client: FlaskClient) -> None:
         ("verb=GetRecord&identifier=&metadataPrefix=oai_dc", ["badArgument"]),
         ("verb=GetRecord&identifier=oai:x:1&metadataPrefix=nope", ["idDoesNotExist", "cannotDisseminateFormat"]),
         ("verb=ListMetadataFormats&identifier=oai:x:1", ["idDoesNotExist"]),
+        ("verb=ListMetadataFormats&identifier=", ["badArgument"]),
+        ("verb=ListSets&resumptionToken=", ["badArgument"]),
+        ("verb=ListRecords&resumptionToken=", ["badArgument"]),
+        ("verb=ListIdentifiers&metadataPrefix=oai_dc&until=1969-12-31", ["noRecordsMatch"]),
+        *(
+            (f"verb=GetRecord&metadataPrefix=oai_dc&identifier={odd}", ["idDoesNotExist"])
+            for odd in ("%25zz", "http://%5B::", ":://%5B", "a%20b", "http://a:b/", "%C3%A4:1", "oai:x:%C3%A4", "x")
+        ),
         ("verb=ListRecords&metadataPrefix=nope", ["cannotDisseminateFormat"]),
         ("verb=ListRecords&metadataPrefix=nope&set=nope", ["cannotDisseminateFormat", "noRecordsMatch"]),
         ("verb=ListRecords&metadataPrefix=oai_dc&set=member", []),

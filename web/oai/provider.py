@@ -11,6 +11,7 @@ from pathlib import Path
 from flask import Blueprint, Response, current_app, render_template, request
 from lxml import etree
 from sqlalchemy import Connection
+from zstandard import frame_content_size
 
 from harvester.catalogue import feed
 from harvester.catalogue.feed import FeedRow, MetadataFormat, Selection, Shown
@@ -20,7 +21,7 @@ from web.failures import RETRY_AFTER
 from web.oai import responses
 from web.oai.responses import OWN_FORMATS, SOURCE, Identity, Names
 from web.oai.tokens import Position, read_token, write_token
-from web.oai.verbs import FOREVER, MOST_BYTES, OaiRequest, parse_pairs, parse_request, shown
+from web.oai.verbs import MOST_BYTES, OaiRequest, parse_pairs, parse_request, shown, tellable
 from web.tiers import Tiers, get_tiers
 
 blueprint = Blueprint("oai", __name__)
@@ -31,7 +32,7 @@ _LONGEST_NOTICE = 1000
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 _LIST_SECONDS = 20.0  # that a list waits for what was harvested just now; what is later comes in the next list
 _OTHER_SECONDS = 0.5
-_MOST_PACKED = 2_000_000  # bytes of packed payloads in a part
+_MOST_BYTES = 10_000_000  # of payloads in a part, unpacked
 _MOST_FRIENDS = 500
 _TURN = threading.Lock()
 _SETS = {
@@ -72,8 +73,20 @@ def _answer() -> Response:
             f"The catalogue does not answer just now. Please ask again in {RETRY_AFTER} seconds.", RETRY_AFTER
         )
     if request.headers.get("Sec-Fetch-Dest") == "document":
-        return Response(render_template("oai.html", answer=etree.fromstring(body), verbs=_EXAMPLES))
+        return Response(_render_page(body))
     return Response(body, content_type="text/xml; charset=UTF-8")
+
+
+def _render_page(body: bytes) -> str:
+    """The answer for people. It is walked, as members' records may be nested deeper than calls may."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
+    )
+    tree = etree.fromstring(body, parser)
+    verb = tree.findtext(f"{{{responses.OAI}}}request") and tree[1].get("verb", "")
+    walk = etree.iterwalk(tree, events=("start", "end"))
+    next(walk)  # the root itself is not shown
+    return render_template("oai.html", walk=walk, root=tree, verb=verb, verbs=_EXAMPLES)
 
 
 def _say_later(text: str, seconds: str) -> Response:
@@ -113,7 +126,7 @@ class Repository:
             errors = [error]
         except _SeveralError as several:
             errors = several.errors
-        told = {} if any(error.code in {"badVerb", "badArgument"} for error in errors) else asked.arguments
+        told = {} if any(error.code in {"badVerb", "badArgument"} for error in errors) else tellable(asked.arguments)
         if errors:
             inside = [responses.render_errors(errors).encode()]
         return responses.render_response(self.base_url, self.moment, told, inside)
@@ -153,7 +166,7 @@ class Repository:
             domain=self.domain,
             earliest=feed.find_earliest(connection),
             sample=f"oai:{self.domain}:{sources[0].slug if sources else 'member'}/0123456789ab",
-            friends=tuple(source.base_url for source in sources),
+            friends=tuple(dict.fromkeys(source.base_url for source in sources if not source.removed)),
         )
         return [responses.render_identify(identity, self.base_url).encode()]
 
@@ -214,7 +227,7 @@ class Repository:
         known = self._find_format(connection, position.prefix)
         if known is None:
             errors.append(self._no_format(position.prefix))
-        chosen = self._select(connection, position)
+        chosen = self._select(connection, position, begun=bool(token))
         if chosen is None:
             message = f"there is no set {shown(position.set_spec)}; ListSets tells those that there are"
             errors.append(OaiError("noRecordsMatch", message))
@@ -225,8 +238,9 @@ class Repository:
             position = replace(position, size=-1 if count is None else count)
         after = (position.after_at, position.after_id)
         rows = feed.list_rows(connection, chosen, after, self.settings.oai_part + 1, payloads=whole)
-        if token and not rows:  # all that was to come has changed since: one of it, as it is now, ends the list
-            rows = feed.list_rows(connection, replace(chosen, until=FOREVER), after, 1, payloads=whole)
+        if token and not rows:  # all that was to come has changed since: one that came already ends the list
+            rows = feed.list_rows(connection, chosen, (chosen.from_, 0), 1, payloads=whole)
+            rows = rows or feed.list_record(connection, chosen, position.after_id, payloads=whole)
         if not rows:
             raise OaiError("noRecordsMatch", "no record is in this set, between these dates and in this format")
         part = rows[: self._fitting(rows)]
@@ -255,12 +269,12 @@ class Repository:
             after_at=max(asked.from_, 0),
         )
 
-    def _select(self, connection: Connection, position: Position) -> Selection | None:
-        """What the list holds; None where there is no such set."""
+    def _select(self, connection: Connection, position: Position, *, begun: bool) -> Selection | None:
+        """What the list holds; None where there is no such set. A list that has `begun` had it."""
         kind, colon, value = position.set_spec.partition(":")
         found: str | int = "open" if kind == "access" else value
         if kind == "region" and value:
-            if value not in feed.list_regions(connection):
+            if not begun and value not in feed.list_regions(connection):
                 return None
         elif position.set_spec and position.set_spec not in _SETS:
             source = feed.find_source(connection, value) if kind == "member" and colon else None
@@ -272,10 +286,11 @@ class Repository:
 
     def _fitting(self, rows: list[Shown]) -> int:
         """How many of the rows make a part."""
-        packed = 0
+        size = 0
         for at, row in enumerate(rows[: self.settings.oai_part]):
-            packed += len(row.payload or b"") + len(row.xml or b"")
-            if packed > _MOST_PACKED and at:
+            # Of a source's format the payload gives the containers alone; that is little.
+            size += frame_content_size(row.xml or row.payload) if row.payload else 0
+            if size > _MOST_BYTES and at:
                 return at
         return min(len(rows), self.settings.oai_part)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from hashlib import blake2b
@@ -47,7 +47,7 @@ def read_token(token: str, verb: str, keys: Sequence[str]) -> Position:
         OaiError: badResumptionToken.
     """
     try:
-        signed = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        signed = b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), b"-_", validate=True)
         signature, text = signed[:_SIGNATURE], signed[_SIGNATURE:]
     except (binascii.Error, UnicodeEncodeError):
         signature = text = b""

@@ -16,6 +16,7 @@ MOST_BYTES = 1_000_000  # of a request that is read
 _MOST_ARGUMENTS = 50
 _LONGEST = 2000  # characters: no value that we give out is as long
 _WINDOW = ("from", "until", "set")
+_FILLED = {"identifier", "resumptionToken"}
 # Verb: the arguments it needs, those it may have, and whether a resumptionToken may take the place of all.
 VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "Identify": ((), (), False),
@@ -28,6 +29,10 @@ VERBS: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?\Z", re.ASCII)
 _NAME = r"[A-Za-z0-9\-_.!~*'()]+"
 _GRAMMAR = {"metadataPrefix": re.compile(_NAME), "set": re.compile(f"{_NAME}(:{_NAME})*")}
+_URI = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*:(?://[A-Za-z0-9.-]+(?::\d+)?(?=/)|(?!//))(?:[\w\-.~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+",
+    re.ASCII,
+)
 _DAY = 86_400
 FOREVER = 1 << 50
 
@@ -74,6 +79,11 @@ def parse_request(pairs: Sequence[tuple[str, str]]) -> tuple[OaiRequest, list[Oa
     return OaiRequest(verbs[0], given, *dates), [OaiError("badArgument", why) for why in (*errors, *wrong)]
 
 
+def tellable(arguments: dict[str, str]) -> dict[str, str]:
+    """The arguments that a response may repeat: its schema takes no identifier that is no URI."""
+    return {name: text for name, text in arguments.items() if name != "identifier" or _URI.fullmatch(text)}
+
+
 def shown(text: str) -> str:
     """A value of a stranger's for a message: short, in quotes, without what XML cannot hold."""
     text = NOT_XML.sub("\ufffd", text)
@@ -91,6 +101,9 @@ def _argument_errors(verb: str, pairs: Sequence[tuple[str, str]], given: dict[st
         if NOT_XML.search(given[name])
     ]
     found += [f"the value of {shown(name)} is too long" for name in names if len(given[name]) > _LONGEST]
+    found += [
+        f"the value of {shown(name)} is empty" for name in names if name in _FILLED - set(needed) and not given[name]
+    ]
     if resumable and "resumptionToken" in given:
         others = ", ".join(shown(name) for name in names if name != "resumptionToken")
         return found + ([f"a resumptionToken stands alone with the verb; leave out {others}"] if others else [])
@@ -120,6 +133,6 @@ def _read_dates(given: dict[str, str]) -> tuple[tuple[int, int], list[str]]:
             seconds[name] = int(moment.timestamp()) + (_DAY - 1 if name == "until" and len(text) == 10 else 0)
     if not found and len({len(text) for text in texts.values()}) > 1:
         found.append("from and until must be of the same granularity: both days or both seconds")
-    if not found and seconds["from"] > seconds["until"]:
+    if not found and len(texts) > 1 and seconds["from"] > seconds["until"]:
         found.append("from is later than until; no record can be between them")
     return (seconds["from"], seconds["until"]), found
