@@ -23,6 +23,7 @@ from indexer.feed import prepare
 from indexer.feed.payload import make_packer, make_unpacker, split
 from indexer.feed.prepare import advance, is_behind, refresh, stamp_all_moved
 from indexer.feed.provenance import Origin, parse_origins, render_origins
+from indexer.reading import open_reader
 
 _DOMAIN = "hub.test"
 _OTHER = Origin("https://x.test/oai", "oai:x:1", "2025-01-01", "urn:n", "2025-02-01T00:00:00Z")
@@ -196,6 +197,10 @@ def test_repositories_on_one_host_are_no_copies_of_each_other(hub: Hub) -> None:
     origin = replace(_OTHER, base_url="https://www.H.test:443/ft/oai2.php/?", identifier="oai:slims:2")
     hub.give("agg", "Two", origins=(origin,))
     assert hub.shown()[5] == (None, True)
+    with open_reader(hub.catalogue, 2026, 5) as read:  # in search, too
+        keys = [next(key for key in reading.keys if key.startswith("origin:")) for reading in read(range(1, 6))]
+    assert len(set(keys)) == 4
+    assert keys[3] == keys[4]
 
 
 def test_an_identifier_with_odd_letters_names_one_record(hub: Hub) -> None:
