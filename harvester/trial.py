@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+import zstandard
 from sqlalchemy import and_, select
 
 from harvester.catalogue import Catalogue
+from harvester.catalogue.abouts import is_news, pack_abouts
 from harvester.catalogue.lists import find_watermark
 from harvester.catalogue.members import Member
 from harvester.catalogue.tables import forms, records
@@ -68,7 +70,7 @@ def _iter_all(catalogue: Catalogue, member: Member, transport: Transport) -> Ite
 
 def _judge(catalogue: Catalogue, member: Member, prefix: str, given: tuple[Record, ...]) -> Iterator[Trial]:
     query = (
-        select(records.c.identifier, forms.c.hash, forms.c.deleted)
+        select(records.c.identifier, forms.c.hash, forms.c.abouts, forms.c.deleted)
         .join(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == prefix))
         .where(records.c.member_id == member.id)
         .where(records.c.identifier.in_([record.header.identifier for record in given]))
@@ -83,4 +85,6 @@ def _judge(catalogue: Catalogue, member: Member, prefix: str, given: tuple[Recor
         elif known is None:
             yield Trial(prefix, record, "added")
         else:
-            yield Trial(prefix, record, "unchanged" if alive and known.hash == record.hash else "changed")
+            same = alive and known.hash == record.hash
+            same = same and not is_news(pack_abouts(record.abouts, zstandard.ZstdCompressor()), known.abouts)
+            yield Trial(prefix, record, "unchanged" if same else "changed")

@@ -11,12 +11,12 @@ import zstandard
 from sqlalchemy import Connection, Insert, Integer, Table, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from harvester.catalogue.abouts import is_news, pack_abouts
 from harvester.catalogue.clock import expect_datestamp, take_datestamp
 from harvester.catalogue.database import Catalogue, Row, execute, insert_rows, is_among, pack_values
 from harvester.catalogue.lists import SUPERSEDED
 from harvester.catalogue.members import Member
 from harvester.catalogue.public_ids import make_public_id
-from harvester.catalogue.records import ABOUT_SEPARATOR
 from harvester.catalogue.tables import forms, harvests, lists, members, pages, problems, records
 from harvester.catalogue.takedowns import is_up
 from harvester.datestamps import format_datestamp, response_moment
@@ -80,8 +80,8 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
     In a walk that was `resumed`, nobody remembers which copy of a record came before: a live and a deleted copy are
     told apart by what the pass has stored.
 
-    Records are told apart by the hash of their metadata; one that came unchanged keeps our datestamp. A
-    deletion of a record that we never had is counted as unchanged and leaves no row.
+    Records are told apart by the hash of their metadata and what stands about them; one that came unchanged keeps our
+    datestamp. A deletion of a record that we never had is counted as unchanged and leaves no row.
 
     Raises:
         HarvestSupersededError: another run owns the list by now.
@@ -199,7 +199,7 @@ def _pack(record: Record, compressor: zstandard.ZstdCompressor) -> PackedRecord:
         hash=record.hash,
         set_specs="\n".join(header.set_specs),
         xml=None if record.metadata is None else compressor.compress(record.metadata),
-        abouts=compressor.compress(ABOUT_SEPARATOR.join(record.abouts)) if record.abouts else None,
+        abouts=pack_abouts(record.abouts, compressor),
     )
 
 
@@ -356,7 +356,9 @@ class _PageCommit:
             elif not arrival.deleted and row.hash is None:
                 new_forms.append(self._form_row(row.id, arrival, page_id))
                 stamped.append({**stamp, "was_deleted": row.deleted})
-            elif not arrival.deleted and (row.form_deleted or row.hash != arrival.hash):
+            elif not arrival.deleted and (
+                row.form_deleted or row.hash != arrival.hash or is_news(arrival.abouts, row.abouts)
+            ):
                 form = self._form_row(row.id, arrival, page_id)
                 payloads.append({**key, **{f"new_{name}": value for name, value in form.items()}})
                 stamped.append({**stamp, "was_deleted": row.deleted})
@@ -402,6 +404,7 @@ _PRESENT = (
         forms.c.hash,
         forms.c.deleted.label("form_deleted"),
         forms.c.set_specs,
+        forms.c.abouts,
     )
     .outerjoin(forms, and_(forms.c.record_id == records.c.id, forms.c.prefix == bindparam("with_prefix")))
     .where(records.c.member_id == bindparam("member"))

@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -149,7 +150,8 @@ def _listing(kind: str, of_members: bool, payloads: bool) -> Select[Any]:
     """Compiled once: a part has no time for it."""
     place = (feed.c.datestamp, feed.c.record_id)
     bodies = ([feed.c.payload, forms.c.xml] if of_members else [feed.c.payload]) if payloads else []
-    query = _narrowed(select(*_HEADER, *bodies), kind, of_members=of_members).where(feed.c.datestamp <= _UNTIL)
+    header = _HEADER_OF_MEMBERS if of_members else _HEADER
+    query = _narrowed(select(*header, *bodies), kind, of_members=of_members).where(feed.c.datestamp <= _UNTIL)
     # The only lower bound, or SQLite would seek by another one and read its way to this one.
     behind = tuple_(bindparam("after_at", type_=BigInteger), bindparam("after_id", type_=BigInteger))
     return query.where(tuple_(*place) > behind).order_by(*place).limit(bindparam("most", type_=Integer))
@@ -222,6 +224,10 @@ _HEADER = (
     feed.c.type,
     feed.c.open,
 )
+
+
+# A record lives as long as one of its forms, and in the format of a form no longer than that.
+_HEADER_OF_MEMBERS = tuple(or_(each, forms.c.deleted) if each is feed.c.deleted else each for each in _HEADER)
 
 
 def find_earliest(connection: Connection) -> int:

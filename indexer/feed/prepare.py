@@ -111,17 +111,21 @@ def refresh(catalogue: Catalogue, domain: str, stop: threading.Event) -> int:
             present = sql.get_cursor(connection, _REFRESHED)
             last = present[1] if present[0] == checksum else 0
             numbers = list_numbers(connection, last, _AT_ONCE) if last < _ALL else ()
+            former = {row.origin for row in get_rows(connection, numbers).values() if row.origin is not None}
+            # With those that they were copies of: either is made out by the same rules as the other.
+            together = {*numbers, *(row.record_id for row in get_copies(connection, former))}
             preparer = _Preparer(catalogue, domain, list_sources(connection) if numbers else [])
-            prepared = preparer.prepare(get_records(connection, numbers))
+            prepared = preparer.prepare(get_records(connection, together))
         if present == (checksum, _ALL):
             return count
         with catalogue.write() as connection:
             changed = 0
             if sql.move_cursor(connection, _REFRESHED, present, (checksum, numbers[-1] if numbers else _ALL)):
-                before = get_rows(connection, numbers)
-                differing = [each for each in prepared if _differs(each.row, before[each.row.record_id])]
-                changed = len(differing)
-                _store(connection, differing, catalogue.now(), anew=True)
+                before = get_rows(connection, together)
+                differing = [
+                    each for each in prepared if _differs(each.row, before[each.row.record_id], of_origin=True)
+                ]
+                changed = _store(connection, differing, catalogue.now(), anew=True)
         count += changed
         stop.wait(changed / _STAMPS_A_SECOND)
     return count
@@ -152,10 +156,10 @@ def rules_checksum() -> int:
     return int.from_bytes(digest, "big")
 
 
-def _differs(row: FeedRow, before: FeedRow) -> bool:
-    """Whether anybody would see another header or, of a live record, another payload."""
+def _differs(row: FeedRow, before: FeedRow, *, of_origin: bool = False) -> bool:
+    """Whether anybody would see another header or, of a live record, another payload; or if it is of another origin."""
     headers = (row.type, row.open) != (before.type, before.open)
-    return headers or (not row.deleted and row.hash != before.hash)
+    return headers or (not row.deleted and row.hash != before.hash) or (of_origin and row.origin != before.origin)
 
 
 def _close(catalogue: Catalogue) -> int:
@@ -215,9 +219,12 @@ class _Preparer:
         return _Prepared(row, returned, tuple(formats))
 
 
-def _store(connection: Connection, prepared: list[_Prepared], now: int, *, anew: bool = False) -> None:
-    """The rows stand, and of all copies of a record only the nearest is shown."""
-    stamp = take_datestamp(connection, now) if anew and prepared else 0
+def _store(connection: Connection, prepared: list[_Prepared], now: int, *, anew: bool = False) -> int:
+    """The rows stand, and of all copies of a record only the nearest is shown; how many have a datestamp of now.
+
+    Of those that are made `anew`, only what anybody sees has one.
+    """
+    stamp = 0
     known = get_formats(connection)
     add_formats(connection, (each for one in prepared for each in one.formats if each.prefix not in known))
     rows = {one.row.record_id: one.row for one in prepared}
@@ -233,17 +240,25 @@ def _store(connection: Connection, prepared: list[_Prepared], now: int, *, anew:
 
     new: list[FeedRow] = []
     for one in prepared:
-        was = before.get(one.row.record_id)
-        new.append(_shown(one, was, live=is_shown(one.row), stamp=stamp))
+        was, live = before.get(one.row.record_id), is_shown(one.row)
+        otherwise = anew and was is not None and (_differs(one.row, was) or live == _is_hidden(was))
+        if otherwise:
+            stamp = stamp or take_datestamp(connection, now)
+        new.append(_shown(one, was, live=live, stamp=stamp if otherwise else 0))
     for row in others.values():  # whose standing another copy has changed
         live = is_shown(row)
-        if live == (row.deleted or row.datestamp is None):
+        if live == _is_hidden(row):
             stamp = stamp or take_datestamp(connection, now)
             shown = live or row.datestamp is not None
             new.append(replace(row, deleted=not live, datestamp=stamp if shown else None))
     replace_rows(
         connection, new, [*before.values(), *(others[row.record_id] for row in new if row.record_id in others)]
     )
+    return sum(row.datestamp == stamp for row in new)
+
+
+def _is_hidden(row: FeedRow) -> bool:
+    return row.deleted or row.datestamp is None
 
 
 def _shown(one: _Prepared, was: FeedRow | None, *, live: bool, stamp: int) -> FeedRow:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_ORIGINS = 16  # no honest chain is as long
 _URI = re.compile(r"[!#$&-;=?-Z_a-z~]+|%(?=[0-9A-Fa-f]{2})")  # what a URI is made of, brackets left out
+_RIGHTS = "http://www.openarchives.org/OAI/2.0/rights/"
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?\Z", re.ASCII)
 
 
@@ -43,10 +44,13 @@ class Origin:
 
     @property
     def key(self) -> int:
-        """A number for the record at this station: two copies with the same one are of one record."""
-        parts = urlsplit(self.base_url.lower())
-        host = parts.netloc.removeprefix("www.").removesuffix(":443").removesuffix(":80")
-        text = f"{host}\0{self.identifier}".encode(errors="surrogatepass")
+        """A number for the record at this station: two copies with the same one are of one record.
+
+        Of the same form whether a station names itself or others write of it; one host may have many repositories.
+        """
+        parts = urlsplit(_quoted(self.base_url))
+        host = parts.netloc.lower().removeprefix("www.").removesuffix(":443").removesuffix(":80")
+        text = f"{host}{parts.path.rstrip('/')}\0{_quoted(self.identifier)}".encode()
         return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
@@ -94,23 +98,37 @@ def render_origins(origins: Sequence[Origin]) -> str:
 
 
 def find_rights(abouts: Iterable[bytes]) -> tuple[str, ...]:
-    """The addresses of the terms that the member put beside the record. Spec: guidelines-rights."""
+    """The terms that the member put beside the record, each as the element of ours that states them: a reference, or a
+    definition in words of its own.
+
+    Spec: guidelines-rights.
+    """
     found: list[str] = []
     for about in abouts:
         root = _parse(about)
         if root is not None and local_name(root.tag) == "rights":
-            found += (each.get("ref") or "" for each in root.iter("{*}rightsReference"))
+            references = (each.get("ref") or "" for each in root.iter("{*}rightsReference"))
+            found += (f"<rightsReference ref={quoteattr(_quoted(each))}/>" for each in references if each)
+            found += map(_define, root.iterfind("{*}rightsDefinition"))
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def render_rights(reference: str) -> str:
-    """An about container with the address of the terms."""
-    namespace = "http://www.openarchives.org/OAI/2.0/rights/"
+def render_rights(terms: str) -> str:
+    """An about container with the terms."""
     return (
-        f'<about><rights xmlns="{namespace}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation='
-        f'"{namespace} http://www.openarchives.org/OAI/2.0/rights.xsd">'
-        f"<rightsReference ref={quoteattr(_quoted(reference))}/></rights></about>"
+        f'<about><rights xmlns="{_RIGHTS}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation='
+        f'"{_RIGHTS} http://www.openarchives.org/OAI/2.0/rights.xsd">{terms}</rights></about>'
     )
+
+
+def _define(element: _Element) -> str:
+    """One element of another vocabulary is what a definition may hold; empty where it holds none."""
+    foreign = (each for each in element.iterchildren("{*}*") if etree.QName(each).namespace not in {None, _RIGHTS})
+    payload = next(foreign, None)
+    if payload is None:
+        return ""
+    text = etree.tostring(payload, encoding="unicode", with_tail=False)
+    return f"<rightsDefinition>{text}</rightsDefinition>"
 
 
 def namespace_of(xml: bytes) -> tuple[str, str]:

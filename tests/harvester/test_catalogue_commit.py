@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, insert, select, update
@@ -21,7 +22,7 @@ from harvester.catalogue.lists import ListState, finish_pass, get_lists, start_p
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.public_ids import decode_public_id, encode_public_id, make_public_id
 from harvester.catalogue.records import CataloguedRecord, find_record, get_records, iter_changes, iter_records
-from harvester.catalogue.tables import clock, lists, metadata, pages, problems, records
+from harvester.catalogue.tables import clock, forms, lists, metadata, pages, problems, records
 from harvester.errors import CatalogueError, HarvestSupersededError
 from harvester.oai.page import FailedRecord, Header, Page, Record, ResumptionToken
 
@@ -269,6 +270,40 @@ def test_payloads_and_abouts_come_back_byte_for_byte(run: Run) -> None:
         "2024-05-01T00:00:00Z",
     )
     assert find_record_text(run, run.record("x").id) == form.xml
+
+
+def test_what_stands_about_a_record_changes_it_and_when_it_was_harvested_does_not(run: Run, clock_: Clock) -> None:
+    def about(at: str, terms: str) -> tuple[bytes, ...]:
+        chain = (
+            f'<provenance><originDescription  harvestDate="{at}" altered="true"><x/></originDescription></provenance>'
+        )
+        return (chain.encode(), f'<r:rights harvestDate="{terms}"/>'.encode())
+
+    run.commit(live("x", abouts=about("2024", "a")), live("y"), live("z", abouts=about("2024", "a")))
+    steps: tuple[tuple[tuple[bytes, ...], bool], ...] = (
+        (about("2024", "a"), False),
+        (about("2025-01-01T00:00:00Z", "a"), False),
+        (about("2026", "b"), True),
+        ((), True),
+        ((), False),
+        (about("2027", "b"), True),
+        (about("2028", "b")[:1], True),
+    )
+    for number, (abouts, changed) in enumerate(steps):
+        clock_.seconds = 2000 + number
+        counts = run.commit(live("x", abouts=abouts), live("y"))
+        assert counts == Counts(changed=int(changed), unchanged=2 - changed), number
+        record = run.record("x")
+        assert (record.datestamp == 2000 + number) == changed
+        assert not changed or record.forms[0].abouts == abouts
+    assert run.record("y").datestamp == 1000
+    with run.catalogue.write() as connection:  # packed by another release, and damaged
+        packed = zstandard.compress(b"\0".join(about("2024", "a")), 19)
+        connection.execute(update(forms).where(forms.c.record_id == 3).values(abouts=packed))
+    assert run.commit(live("z", abouts=about("2029", "a"))) == Counts(unchanged=1)
+    with run.catalogue.write() as connection:
+        connection.execute(update(forms).where(forms.c.record_id == 3).values(abouts=b"(\xb5/\xfd"))
+    assert run.commit(live("z", abouts=about("2029", "a"))) == Counts(changed=1)
 
 
 def find_record_text(run: Run, public_id: str) -> bytes:

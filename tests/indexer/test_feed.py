@@ -23,6 +23,7 @@ from indexer.feed import prepare
 from indexer.feed.payload import make_packer, make_unpacker, split
 from indexer.feed.prepare import advance, is_behind, refresh, stamp_all_moved
 from indexer.feed.provenance import Origin, parse_origins, render_origins
+from indexer.reading import open_reader
 
 _DOMAIN = "hub.test"
 _OTHER = Origin("https://x.test/oai", "oai:x:1", "2025-01-01", "urn:n", "2025-02-01T00:00:00Z")
@@ -40,13 +41,22 @@ class Hub:
         self.catalogue: Catalogue = open_catalogue(url, lambda: self.clock)
         self.members: dict[str, Member] = {}
 
-    def give(self, slug: str, *titles: str, origins: tuple[Origin, ...] = (), deleted: bool = False) -> None:
+    def give(
+        self,
+        slug: str,
+        *titles: str,
+        origins: tuple[Origin, ...] = (),
+        deleted: bool = False,
+        base_url: str = "",
+        name: str = "",
+    ) -> None:
         """The member's records 1, 2, ... have these titles now."""
         self.clock += 10
         about = f'<about><provenance xmlns="urn:p">{render_origins(origins)}</provenance></about>' if origins else ""
         status = ' status="deleted"' if deleted else ""
+        name = escape(name or slug)
         records = "".join(
-            f"<record><header{status}><identifier>oai:{slug}:{number}</identifier><datestamp>2025-01-01</datestamp></header>"
+            f"<record><header{status}><identifier>oai:{name}:{number}</identifier><datestamp>2025-01-01</datestamp></header>"
             + ("" if deleted else f"<metadata><dc><title>{escape(title)}</title></dc></metadata>{about}")
             + "</record>"
             for number, title in enumerate(titles, 1)
@@ -56,7 +66,9 @@ class Hub:
         )
         with self.catalogue.write() as connection:
             if slug not in self.members:
-                self.members[slug] = add_member(connection, Member(slug, slug, f"https://{slug}.test/oai"), 1)
+                self.members[slug] = add_member(
+                    connection, Member(slug, slug, base_url or f"https://{slug}.test/oai"), 1
+                )
             run = begin_harvest(connection, self.members[slug], self.clock)
             list_id = get_lists(connection, run)[0].id
         fetched = Fetched("k", "u", 200, 1, self.clock)
@@ -176,6 +188,53 @@ def test_a_member_that_moves_to_a_region_has_its_records_stamped(hub: Hub, monke
     after = hub.shown()
     assert after[4] == before[4]
     assert all((after[number][0] or 0) >= hub.clock - 110 for number in (1, 2, 3))
+
+
+def test_repositories_on_one_host_are_no_copies_of_each_other(hub: Hub) -> None:
+    for path in ("fk", "ft"):
+        hub.give(path, "One", "Two", base_url=f"http://h.test/{path}/oai2.php", name="slims")
+    assert [deleted for _, deleted in hub.shown().values()] == [False] * 4
+    origin = replace(_OTHER, base_url="https://www.H.test:443/ft/oai2.php/?", identifier="oai:slims:2")
+    hub.give("agg", "Two", origins=(origin,))
+    assert hub.shown()[5] == (None, True)
+    with open_reader(hub.catalogue, 2026, 5) as read:  # in search, too
+        keys = [next(key for key in reading.keys if key.startswith("origin:")) for reading in read(range(1, 6))]
+    assert len(set(keys)) == 4
+    assert keys[3] == keys[4]
+
+
+def test_an_identifier_with_odd_letters_names_one_record(hub: Hub) -> None:
+    names = ("a b", "ä", "50%", "[1]", 'q"<&', "a%20c", "d b%20c", "oai::8#1")
+    for name in names:
+        hub.give("x", "One", name=name)
+    for name in names:
+        hub.give("agg", "One", origins=(replace(_OTHER, identifier=f"oai:{name}:1"),), name=name)
+    assert [deleted for _, deleted in hub.shown().values()] == [False] * len(names) + [True] * len(names)
+
+
+def test_what_was_a_copy_by_former_rules_is_shown_under_a_new_datestamp(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "_AT_ONCE", 1)
+    stop = threading.Event()
+    with monkeypatch.context() as former:
+        former.setattr(Origin, "key", property(lambda origin: int(origin.identifier[-1])))
+        hub.give("agg", "One", origins=(_OTHER,))
+        hub.give("y", "One")
+        hub.give("x", "One")
+        hub.give("z", "Two", "Two")
+        before = hub.shown()
+    assert [deleted for _, deleted in before.values()] == [True, False, True, True, False]
+    monkeypatch.setattr(prepare, "rules_checksum", lambda: 7)
+    hub.clock += 100
+    assert refresh(hub.catalogue, _DOMAIN, stop) == 2
+    after = hub.shown()
+    assert [deleted for _, deleted in after.values()] == [True, False, False, False, False]
+    assert {number for number in after if after[number] != before[number]} == {3, 4}
+    assert all((after[number][0] or 0) >= hub.clock - 10 for number in (3, 4))
+    monkeypatch.setattr(prepare, "rules_checksum", lambda: 8)
+    assert refresh(hub.catalogue, _DOMAIN, stop) == 0
+    assert hub.shown() == after
 
 
 def test_a_payload_is_read_as_it_was_packed_in_either_form() -> None:
