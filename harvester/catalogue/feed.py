@@ -331,10 +331,18 @@ def add_formats(connection: Connection, found: Iterable[MetadataFormat]) -> None
         connection.execute(insert_new(feed_formats).values(each._asdict()))
 
 
-def find_payloads(connection: Connection, record_id: int) -> dict[str, bytes]:
-    """The record's packed XML by prefix, in each format that its member gave it in."""
-    query = select(forms.c.prefix, forms.c.xml).where(forms.c.record_id == record_id, forms.c.xml.is_not(None))
-    return {row.prefix: row.xml for row in connection.execute(query.order_by(forms.c.prefix))}
+class Given(NamedTuple):
+    """What a member gave of a record in one format: the last payload, packed; it may be deleted there."""
+
+    xml: bytes
+    deleted: bool
+
+
+def find_given(connection: Connection, record_id: int) -> dict[str, Given]:
+    """What the member gave of the record, by prefix."""
+    query = select(forms.c.prefix, forms.c.xml, forms.c.deleted)
+    query = query.where(forms.c.record_id == record_id, forms.c.xml.is_not(None))
+    return {row.prefix: Given(row.xml, row.deleted) for row in connection.execute(query.order_by(forms.c.prefix))}
 
 
 class Source(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -139,6 +140,12 @@ def namespace_of(xml: bytes) -> tuple[str, str]:
     namespace = etree.QName(root).namespace or ""
     located = (root.get("{http://www.w3.org/2001/XMLSchema-instance}schemaLocation") or "").split()
     return namespace, dict(zip(located[::2], located[1::2], strict=False)).get(namespace, "")
+
+
+@lru_cache(maxsize=256)
+def namespace_in(start: bytes) -> str:
+    """The namespace of the element that this tag starts, as render_origins writes it: most payloads start alike."""
+    return _uri(namespace_of(start if start.endswith(b"/>") else start[:-1] + b"/>")[0])
 
 
 def _parse(xml: bytes) -> _Element | None:

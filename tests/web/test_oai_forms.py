@@ -122,7 +122,31 @@ def test_a_record_that_is_deleted_in_one_format_lives_in_the_others(net: Net) ->
         assert found.headers == [before[0], (*alive[1][:2], True)]
         assert len(found.all("//o:metadata")) == (verb == "ListRecords")
     assert alive[1][1] > before[1][1]
+    for number, deleted in enumerate((False, True)):
+        name = alive[number][0]
+        found = net.ask("GetRecord", metadataPrefix="source_rich", identifier=name)
+        assert [each[2] for each in found.headers] == [deleted]
+        assert len(found.all("//o:metadata")) == (not deleted)
+        assert [each[2] for each in net.ask("GetRecord", metadataPrefix="oai_dc", identifier=name).headers] == [False]
     later = net.ask("ListRecords", metadataPrefix="source_rich", from_=alive[1][1])
     assert later.headers == [(*alive[1][:2], True)]
     net.give("x", "rich", dublin_core("One"), dublin_core("Two"))
     assert [each[2] for each in net.ask("ListRecords", metadataPrefix="source_rich").headers] == [False, False]
+
+
+def test_each_record_is_told_in_its_own_namespace(net: Net) -> None:
+    payloads = {
+        '<m xmlns="urn:one">a</m>': "urn:one",
+        '<m xmlns="urn:two"/>': "urn:two",
+        '<y:m xmlns:y="urn:t?a&amp;b" xmlns="urn:other"><z/></y:m>': "urn:t?a&b",
+        "<m>none</m>": "",
+    }
+    for at, payload in enumerate(payloads):
+        net.give(f"x{at}", "rich", f"<metadata>{payload}</metadata>")
+    given = net.ask("ListRecords", metadataPrefix="source_rich")
+    assert given.all("//p:metadataNamespace") == list(payloads.values())
+    for (name, _, _), namespace in zip(given.headers, payloads.values(), strict=True):
+        told = net.ask("ListMetadataFormats", identifier=name)
+        assert told.all("//o:metadataFormat[o:metadataPrefix='source_rich']/o:metadataNamespace") == [namespace]
+        alone = net.ask("GetRecord", metadataPrefix="source_rich", identifier=name)
+        assert alone.one("//p:metadataNamespace") == namespace

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import zstandard
 from flask import Blueprint, Response, current_app, render_template, request
 from lxml import etree
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from harvester.catalogue import feed
 from harvester.catalogue.feed import FeedRow, MetadataFormat, Selection, Shown
 from harvester.errors import CatalogueError, OaiError
 from indexer.feed.prepare import advance, is_behind
+from indexer.feed.provenance import namespace_of
 from web.failures import RETRY_AFTER
 from web.oai import responses
 from web.oai.responses import OWN_FORMATS, SOURCE, Identity, Names
@@ -174,8 +176,8 @@ class Repository:
         known = self._formats(connection)
         if asked.get("identifier"):
             row = self._get_row(connection, asked.get("identifier"))
-            had = {SOURCE + prefix for prefix in feed.find_payloads(connection, row.record_id)}
-            known = {prefix: each for prefix, each in known.items() if prefix in had or prefix in OWN_FORMATS}
+            given = feed.find_given(connection, row.record_id)
+            known = OWN_FORMATS | {name: _format_of(name, each.xml) for name, each in given.items()}
         return [responses.render_format(each).encode() for each in known.values()]
 
     def _list_sets(self, connection: Connection, asked: OaiRequest) -> list[bytes]:
@@ -212,10 +214,11 @@ class Repository:
             raise _SeveralError(errors)
         xml: dict[int, bytes] = {}
         if known.prefix.startswith(SOURCE):
-            given = feed.find_payloads(connection, row.record_id)
-            if known.prefix.removeprefix(SOURCE) not in given:
+            given = feed.find_given(connection, row.record_id).get(known.prefix.removeprefix(SOURCE))
+            if given is None:
                 raise OaiError("cannotDisseminateFormat", f"the member gives no {known.prefix} of this record")
-            xml[row.record_id] = given[known.prefix.removeprefix(SOURCE)]
+            xml[row.record_id] = given.xml
+            row = replace(row, deleted=row.deleted or given.deleted)
         names = self._names(connection, [row])
         return responses.render_records([row], names, responses.make_metadata(known, names, xml))
 
@@ -332,3 +335,8 @@ class _SeveralError(Exception):
     def __init__(self, errors: list[OaiError]) -> None:
         super().__init__(errors)
         self.errors = errors
+
+
+def _format_of(prefix: str, packed: bytes) -> MetadataFormat:
+    """The format of a member as this payload of it says."""
+    return MetadataFormat(SOURCE + prefix, *namespace_of(zstandard.decompress(packed)))

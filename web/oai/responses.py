@@ -17,6 +17,7 @@ from harvester.errors import OaiError
 from indexer.feed import marc, qualified
 from indexer.feed.dublin_core import parse, xml_text
 from indexer.feed.payload import make_unpacker, split
+from indexer.feed.provenance import namespace_in
 from indexer.normalise.types import TYPES
 
 OAI = "http://www.openarchives.org/OAI/2.0/"
@@ -124,7 +125,7 @@ def make_metadata(known: MetadataFormat, names: Names, sources: Mapping[int, byt
         return partial(_marc, unpack, names)
     if known.prefix == "qdc":
         return partial(_qualified, unpack)
-    return partial(_source, unpack, known.namespace.encode(), sources)
+    return partial(_source, unpack, sources)
 
 
 def _dublin_core(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> Chunks:
@@ -143,15 +144,14 @@ def _qualified(unpack: Callable[[bytes], bytes], row: Shown | FeedRow) -> Chunks
     return (b"<metadata>", record, b"</metadata>", abouts)
 
 
-def _source(
-    unpack: Callable[[bytes], bytes], namespace: bytes, sources: Mapping[int, bytes], row: Shown | FeedRow
-) -> Chunks:
-    """What the member sent, unaltered."""
+def _source(unpack: Callable[[bytes], bytes], sources: Mapping[int, bytes], row: Shown | FeedRow) -> Chunks:
+    """What the member sent, unaltered. Under one prefix members have namespaces of their own."""
     _, abouts = split(unpack(row.payload or b""))
     xml = zstandard.decompress(sources[row.record_id])
     abouts = abouts.replace(b'altered="true"', b'altered="false"', 1)
-    abouts = _NAMESPACE.sub(lambda _: b"<metadataNamespace>" + namespace, abouts, count=1)
     start = _START_TAG.search(xml)
+    namespace = namespace_in(start[0]).encode() if start else b""
+    abouts = _NAMESPACE.sub(lambda _: b"<metadataNamespace>" + namespace, abouts, count=1)
     if start and b" xmlns=" not in start[0]:  # or what has no namespace would get that of the response
         at = start.end() - (2 if start[0].endswith(b"/>") else 1)
         xml = xml[:at] + b' xmlns=""' + xml[at:]
