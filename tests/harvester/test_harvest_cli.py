@@ -173,7 +173,7 @@ def test_members_are_added_listed_and_shown(lumbung: Lumbung, provider: FakeProv
         "member": "a", "name": "Perpustakaan é", "base_url": provider.base, "prefixes": ["marc"], "sets": ["x:y", "z"],
         "fulltext": False, "paused": False, "rule": "1d", "window": None, "timezone": "Asia/Jakarta", "delay": 0.0,
         "insecure_until": None, "mail_to": None, "mail": "failure", "reconcile_days": 30, "pending_days": 14,
-        "max_drop": 10,
+        "max_drop": 10, "region": None,
     }  # fmt: skip
     assert (second["name"], second["prefixes"], second["sets"], second["fulltext"]) == ("b", ["oai_dc"], [], True)
     assert [line.split()[0] for line in lumbung("members", "list").out.splitlines()] == ["a", "b"]
