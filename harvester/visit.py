@@ -190,7 +190,7 @@ class Visit:
                 if not onward:
                     yield response
                     return
-            url = urljoin(url, onward)
+            url = _join(url, onward)
         raise RedirectLoopError("the server redirects without end", url=url)
 
     def renew(self) -> None:
@@ -246,7 +246,7 @@ class Visit:
         with self._asking(method, url, {}, needed=most > 0) as response:
             onward = self._session.get_redirect_target(response)
             body = b"" if onward else self._read(response, most)
-            return _Answer(response.status_code, urljoin(url, onward) if onward else "", body)
+            return _Answer(response.status_code, _join(url, onward) if onward else "", body)
 
     @contextmanager
     def _asking(
@@ -318,6 +318,14 @@ class Visit:
                 break
             body += chunk
         return bytes(body)
+
+
+def _join(url: str, onward: str) -> str:
+    """Where a redirect leads; as it was told where that is no address."""
+    try:
+        return urljoin(url, onward)
+    except ValueError:
+        return onward
 
 
 def is_web_address(url: str) -> bool:

@@ -135,19 +135,24 @@ def file_name(url: str) -> str:
     return unquote(named[0] if named else segments[-1] if segments else "")
 
 
+def join(base: str, url: str) -> str | None:
+    """The address that a stranger's text leads to from a page; None where it is none."""
+    try:
+        whole = urljoin(base, url.strip()).replace(" ", "%20")
+        urlsplit(whole)
+    except ValueError:
+        return None
+    return whole
+
+
 def find_candidate(
     url: str, rung: str, base: str = "", label: str = "", media_type: str = "", group: str = ""
 ) -> Candidate | None:
     """The candidate at the address; None where that leads nowhere in the web."""
-    try:
-        whole = urldefrag(urljoin(base, url.strip()))[0]
-        parts = urlsplit(whole)
-        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and len(whole) <= 2000
-    except ValueError:
-        right = False
-    if not right or not whole.isprintable():
+    whole = urldefrag(join(base, url) or "")[0]
+    parts = urlsplit(whole)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or len(whole) > 2000 or not whole.isprintable():
         return None
-    whole = whole.replace(" ", "%20")
     media_type = media_type.partition(";")[0].strip().lower()
     found = Candidate(whole, rung, label[:200], media_type, "text", "")
     if "ThumbnailVersion/" in whole:  # seen: EPrints, whose pictures of a file have its name

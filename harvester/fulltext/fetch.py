@@ -25,8 +25,8 @@ _TRIES = 3
 _PIECE = 2**17
 _PAGE_BYTES = 4 * 2**20
 _SECONDS = 3600.0  # for one answer
-# A body slower than that, bytes a second, is left after this many seconds; what came of it is kept for the next try.
-_SLOWEST, _PATIENCE = 1000, 60.0
+# A body slower than that, bytes a second, over so many seconds, is left; what came of it is kept for another day.
+_SLOWEST, _PATIENCE = 2000, 60.0
 _STATUS = {401: "login", 407: "login", 403: "refused", 404: "not-found", 410: "not-found", 429: "busy", 503: "busy"}
 _LOGIN_PATH = re.compile(r"log[_-]?in|sign[_-]?in|masuk|password|shibboleth|/cas/|/saml|ldap|auth", re.IGNORECASE)
 _READABLE = frozenset(
@@ -39,6 +39,11 @@ _READABLE = frozenset(
         "text/plain",
     }
 )
+
+
+class _TooSlowError(FetchError):
+    """Not to be tried again at once."""
+
 
 Allowed = Callable[[str], bool]
 
@@ -140,16 +145,17 @@ class Fetcher:
                         return response.url
             except Exception as error:
                 named = _named(error, url)
-                if tried == _TRIES or not (isinstance(named, FetchError) and named.reason == "broken"):
+                again = isinstance(named, FetchError) and named.reason == "broken"
+                if tried == _TRIES or not again or isinstance(named, _TooSlowError):
                     raise named from error
         raise FetchError("broken", url)
 
     def _read(self, response: requests.Response, part: _Part, url: str) -> None:
         """All of the body is in the part."""
-        began = time.monotonic()
+        began = since = time.monotonic()
         length = response.headers.get("Content-Length", "")
         whole = part.size + (int(length) if length.isdigit() else 0)
-        if whole > self._most:
+        if max(whole, part.total or 0) > self._most:
             part.drop()
             raise FetchError("too-large", url)
         come = 0
@@ -164,9 +170,17 @@ class Fetcher:
                 self._visit.renew()
                 if self._visit.stopping:
                     raise ThrottledError("stopped by the operator", url=url, retry_after=0.0)
-                spent = time.monotonic() - began
-                if spent > _SECONDS or (spent > _PATIENCE and come / spent < _SLOWEST):
-                    raise FetchError("broken", url)
+                now = time.monotonic()
+                if now - began > _SECONDS:
+                    raise _TooSlowError("broken", url)
+                if now - since > _PATIENCE:
+                    if come < _SLOWEST * (now - since):
+                        raise _TooSlowError("broken", url)
+                    come, since = 0, now
+        if part.total is not None and part.size != part.total:
+            if part.size > part.total:
+                part.drop()
+            raise FetchError("broken", url)
 
     def _look(self, part: _Part, url: str, final: str, *, html: bool) -> Fetched:
         """What came, if it is a file; else it is gone."""
@@ -177,8 +191,7 @@ class Fetcher:
             if not head:
                 reason = "empty"
             elif media_type == "text/html" and not html:
-                path = urlsplit(final).path
-                reason = "login" if asks_for_login(head) or _LOGIN_PATH.search(path) else "not-a-file"
+                reason = "login" if asks_for_login(head) or _LOGIN_PATH.search(_path_of(final)) else "not-a-file"
             else:
                 reason = "" if media_type in _READABLE else "wrong-type"
             if reason:
@@ -191,12 +204,14 @@ class Fetcher:
 
 
 class _Part:
-    """What came of a file so far, and by what the server knows it again."""
+    """What came of a file so far, and by what the server knows it again. `total`: how long an answer that is a part
+    says the whole is."""
 
     def __init__(self, folder: Path, url: str) -> None:
         name = sha256(url.encode()).hexdigest()[:40]
         self.path = folder / f"{name}.part"
         self._about = folder / f"{name}.json"
+        self.total: int | None = None
 
     @property
     def size(self) -> int:
@@ -212,25 +227,34 @@ class _Part:
 
     def ask_for_rest(self) -> dict[str, str]:
         """The headers that ask for what is missing, where something came and it can be told apart from another file."""
-        etag, last_modified = self.validators()
-        known = etag if etag and not etag.startswith("W/") else last_modified
+        _, known = self._known_by()
         if not known or not self.size:
             self.drop()
             return {}
         return {"Range": f"bytes={self.size}-", "If-Range": known}
 
+    def _known_by(self) -> tuple[str, str | None]:
+        """The header that tells this file from another one, and what it said."""
+        etag, last_modified = self.validators()
+        return ("ETag", etag) if etag and not etag.startswith("W/") else ("Last-Modified", last_modified)
+
     def take_up(self, response: requests.Response) -> bool:
         """Whether the body of this answer belongs behind what came, which is nothing where it is a whole file."""
-        if response.status_code == 206:
-            fits = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-            if fits and int(fits[1]) == self.size:
-                return True
-            self.drop()
-            return False
-        self.drop()
-        # What is packed on the way has other lengths than the file.
-        plain = response.headers.get("Content-Encoding", "identity").lower() == "identity"
         headers: Mapping[str, str] = response.headers
+        # What is packed on the way has other lengths than the file.
+        plain = headers.get("Content-Encoding", "identity").lower() == "identity"
+        self.total = None
+        if response.status_code == 206:
+            # What nobody asked for a part of may come as one, too: all of it, or its beginning.
+            fits = re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18})", headers.get("Content-Range", "").strip())
+            name, known = self._known_by()
+            if not fits or int(fits[1]) != self.size or not plain or (self.size and headers.get(name, known) != known):
+                self.drop()
+                return False
+            self.total = int(fits[2])
+            if self.size:
+                return True
+        self.drop()
         kept = [headers.get("ETag"), headers.get("Last-Modified")] if plain else [None, None]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._about.write_text(json.dumps(kept), encoding="utf-8")
@@ -255,6 +279,13 @@ def drop_old_parts(folder: Path, before: float) -> None:
             path.unlink(missing_ok=True)
 
 
+def _path_of(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
 def _check_status(response: requests.Response, url: str) -> None:
     status = response.status_code
     if status in {200, 203, 206}:
@@ -267,7 +298,7 @@ def _named(error: Exception, url: str) -> Exception:
     """The error by its reason; others as they are."""
     kinds: tuple[tuple[type[Exception], str], ...] = (
         (PrivateAddressError, "private-address"),
-        (RedirectLoopError, "unreachable"),
+        (RedirectLoopError, "not-a-web-link"),  # it leads nowhere, and its host answers
         (requests.exceptions.SSLError, "certificate"),
         (requests.exceptions.InvalidURL, "not-a-web-link"),
         (requests.RequestException, "unreachable"),

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lxml import etree, html
 
-from harvester.fulltext.candidates import Candidate, file_name, find_candidate, gather, name_of, role_of
+from harvester.fulltext.candidates import Candidate, file_name, find_candidate, gather, join, name_of, role_of
 from harvester.oai.page import make_parser
 
 if TYPE_CHECKING:
@@ -128,14 +128,14 @@ def in_page(url: str, link_headers: Sequence[str], body: bytes) -> Page:
     linkset = base
     if root is not None:
         anchor = next((each.get("href", "") for each in root.iter("base")), "")
-        here = urljoin(url, anchor) if anchor else url
+        here = join(url, anchor) or url
         for link in root.iter("link"):
             relations, kind = link.get("rel", "").lower().split(), link.get("type", "")
             target = link.get("href", "")
             if "item" in relations:
                 found["signposting"].append(find_candidate(target, "signposting", here, link.get("title", ""), kind))
             elif "linkset" in relations and not linkset:
-                linkset = urljoin(here, target)
+                linkset = join(here, target) or ""
             elif "alternate" in relations and _is_text_type(kind):
                 found["alternate"].append(find_candidate(target, "alternate", here, link.get("title", ""), kind))
         for meta in root.iter("meta"):
@@ -189,7 +189,7 @@ def _signposts(url: str, headers: Sequence[str]) -> tuple[list[Candidate | None]
         if "item" in relations:
             found.append(find_candidate(target, "signposting", url, values.get("title", ""), values.get("type", "")))
         elif "linkset" in relations and (not linkset or "json" in values.get("type", "")):
-            linkset = urljoin(url, target)
+            linkset = join(url, target) or linkset
     return found, linkset
 
 

@@ -29,7 +29,8 @@ class Asked(NamedTuple):
 @dataclass
 class Thing:
     """What lies at a path. `cuts`: how many bytes of the next answers come before the connection breaks; `sized`:
-    whether a length is told; `at_half` is called once, when half of an answer was sent."""
+    whether a length is told; `most`: bytes of an answer that is a part; `tag`: its ETag, if it lies; `at_half` is
+    called once, when half of an answer was sent."""
 
     body: bytes = b""
     media_type: str = PDF
@@ -38,6 +39,8 @@ class Thing:
     cuts: list[int] = field(default_factory=list)
     tagged: bool = True
     sized: bool = True
+    most: int | None = None
+    tag: str = ""
     at_half: Callable[[], object] | None = None
 
     @property
@@ -88,18 +91,21 @@ class FileSite:
                     wish = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
                     if wish and self.headers["If-Range"] == thing.etag and status == 200:
                         status, first = 206, int(wish[1])
+                last = len(body)
+                if status == 206 and thing.most is not None:
+                    last = min(first + thing.most, last)
                 self.send_response(416 if first and first >= len(body) else status)
                 if status == 206:
-                    self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
+                    self.send_header("Content-Range", f"bytes {first}-{last - 1}/{len(body)}")
                 if thing.tagged:
-                    self.send_header("ETag", thing.etag)
+                    self.send_header("ETag", thing.tag if status == 206 and thing.tag else thing.etag)
                 if thing.sized:
-                    self.send_header("Content-Length", str(len(body) - first))
+                    self.send_header("Content-Length", str(last - first))
                 for name, value in {"Content-Type": thing.media_type, **thing.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 cut = thing.cuts.pop(0) if thing.cuts else len(body)
-                some = body[first : first + cut]
+                some = body[first : min(first + cut, last)]
                 if thing.at_half:
                     call, thing.at_half = thing.at_half, None
                     self.wfile.write(some[: len(some) // 2])

@@ -170,3 +170,14 @@ def test_signposts_are_read_from_header_page_and_linkset() -> None:
 )
 def test_no_page_is_too_broken_to_be_looked_at(body: bytes) -> None:
     in_page(f"{HOST}/x", ("<" * 1000, '<x>; rel="' * 100), body)
+
+
+@pytest.mark.parametrize("bad", ["http://[bad", "//[", "http://[::1%a b]/", "http://a\u2100/"])
+def test_a_link_that_is_no_address_is_passed_over(bad: str) -> None:
+    header = f'<{bad}>; rel=linkset, <{bad}>; rel=item, <{HOST}/ls>; rel=linkset; type="application/linkset+json"'
+    html = f'<meta charset="utf-8"><base href="{bad}"><link rel=linkset href="{bad}"><link rel=item href="{bad}">'
+    html += f'<a href="{bad}">x</a><meta name="citation_pdf_url" content="{bad}"><link rel=item href="/f/1.pdf">'
+    page = in_page(f"{HOST}/x", (header,), html.encode())
+    assert (wanted(page.found["signposting"]), page.linkset) == (["/f/1.pdf"], f"{HOST}/ls")
+    assert not in_page(f"{HOST}/x", (f"<{bad}>; rel=linkset",), html.encode()).linkset
+    assert wanted(in_metadata(Clues(files=(bad, f"{HOST}/f/2.pdf")))) == ["/f/2.pdf"]

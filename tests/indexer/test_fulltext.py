@@ -265,7 +265,9 @@ LOGIN = page('<form><input name="u"><input type="password" name="p"></form>')
         (replace(pdf("broken", 5000), cuts=[100] * 9, tagged=False), "broken"),
         (Thing(status=302, headers={"Location": "http://elsewhere.example/x.pdf"}), "foreign-host"),
         (Thing(status=302, headers={"Location": "ftp://127.0.0.1/x.pdf"}), "not-a-web-link"),
-        (Thing(status=302, headers={"Location": "/1.pdf"}), "unreachable"),
+        (Thing(status=302, headers={"Location": "/1.pdf"}), "not-a-web-link"),
+        (Thing(status=302, headers={"Location": "http://[bad"}), "not-a-web-link"),
+        (replace(pdf("a part nobody asked for", 5000), status=206, most=3000), "broken"),
     ],
 )
 def test_every_failure_has_its_reason_with_url_and_date(thing: Thing, reason: str, scene: Scene) -> None:
@@ -437,6 +439,56 @@ def test_a_broken_download_goes_on_where_it_broke_off_and_in_a_later_process_too
     assert [one.range for one in asked] == [None, *(f"bytes={n}00000-" for n in range(1, 5))]
     assert all(one.condition == whole.etag for one in asked[1:])
     assert scene.files(number)[0].attempts == 0
+
+
+@ON_SQLITE
+def test_a_part_of_another_file_is_not_put_behind_what_came(scene: Scene) -> None:
+    thing = replace(pdf("long", 5000), cuts=[1000], tag='"another"')
+    scene.site.things["/1.pdf"] = thing
+    scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    assert scene.fetch() == ["held"]
+    assert [one.range for one in scene.site.asked if one.path == "/1.pdf"] == [None, "bytes=1000-", None]
+    assert list(scene.kept().values()) == [thing.body]
+
+
+@ON_SQLITE
+def test_a_part_that_holds_less_than_was_missing_is_not_the_end(scene: Scene) -> None:
+    thing = replace(pdf("long", 5000), cuts=[1000], most=50)
+    scene.site.things["/1.pdf"] = thing
+    scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    assert scene.fetch() == ["broken"]
+    assert scene.kept() == {}
+    thing.most = None
+    scene.clock.seconds += DAY
+    assert scene.fetch() == ["held"]
+    assert scene.site.asked[-1].range == "bytes=1100-"
+    assert list(scene.kept().values()) == [thing.body]
+
+
+@ON_SQLITE
+def test_a_body_that_comes_too_slowly_is_left_at_once_and_gone_on_with_another_day(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = pdf("long", 900_000)
+    scene.site.things["/1.pdf"] = thing
+    scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    with monkeypatch.context() as patch:
+        patch.setattr("harvester.fulltext.fetch._PATIENCE", -1.0)
+        patch.setattr("harvester.fulltext.fetch._SLOWEST", 10**15)
+        assert scene.fetch() == ["broken"]
+    assert scene.site.paths() == ["/1.pdf"]
+    scene.clock.seconds += DAY
+    assert scene.fetch() == ["held"]
+    assert scene.site.asked[-1].range is not None
+    assert list(scene.kept().values()) == [thing.body]
+
+
+@ON_SQLITE
+def test_redirects_without_end_do_not_count_against_their_host(scene: Scene) -> None:
+    scene.site.things |= {f"/{n}.pdf": Thing(status=302, headers={"Location": f"/{n}.pdf"}) for n in range(3)}
+    scene.site.things["/3.pdf"] = pdf("x")
+    scene.put("a", *({"identifier": [scene.site.url(f"/{n}.pdf")]} for n in range(4)))
+    assert scene.fetch() == ["not-a-web-link"] * 3 + ["held"]
 
 
 @ON_SQLITE
