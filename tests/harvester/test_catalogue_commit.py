@@ -159,7 +159,8 @@ def test_a_page_of_every_kind_is_counted_and_stored(run: Run) -> None:
     with run.catalogue.read() as connection:
         row = get_run(connection, run.harvest_id)
         found = list_problems(connection, run.harvest_id)
-        sizes = connection.execute(select(pages.c.records, pages.c.size, pages.c.archive_key)).all()
+        query = select(pages.c.records, pages.c.size, pages.c.archive_key).order_by(pages.c.id)
+        sizes = connection.execute(query).all()
     assert (row.pages, row.records, row.added, row.failed) == (2, 10, 4, 2)
     assert [(p.identifier, p.cause, p.archive_key) for p in found] == [
         (b.identifier, b.cause, FETCHED.archive_key) for b in bad
