@@ -51,7 +51,8 @@ class Origin:
         """
         parts = urlsplit(_quoted(self.base_url))
         host = parts.netloc.lower().removeprefix("www.").removesuffix(":443").removesuffix(":80")
-        text = f"{host}{parts.path.rstrip('/')}\0{_quoted(self.identifier)}".encode()
+        query = f"?{parts.query}" if parts.query else ""
+        text = f"{host}{parts.path.rstrip('/')}{query}\0{_quoted(self.identifier)}".encode()
         return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
 
 

@@ -257,3 +257,14 @@ def test_a_chain_of_origins_is_read_as_it_is_written() -> None:
     (read,) = parse_origins([f"<provenance>{render_origins([odd])}</provenance>".encode()])
     assert (read.base_url, read.identifier) == ("http://x.test/o%20a%20i", "oai:x:%3C1%3E%25zz")
     assert read.datestamp == read.harvest_date == "1970-01-01T00:00:00Z"
+
+
+def test_a_station_is_named_by_its_whole_address_however_it_is_written() -> None:
+    def key(base_url: str, identifier: str = "oai:x:1") -> int:
+        return Origin(base_url, identifier, "", "", "").key
+
+    same = ("https://x.test/oai", "http://X.test/oai/", "http://www.x.test:80/oai", "https://x.test:443/oai")
+    assert len(set(map(key, same))) == 1
+    others = ("http://x.test/oai?repo=a", "http://x.test/oai?repo=b", "http://x.test/fk/oai", "http://x.test:8080/oai")
+    assert len({key(each) for each in (same[0], *others)}) == 5
+    assert key(same[0], "oai:x:a b") == key(same[0], "oai:x:a%20b")
