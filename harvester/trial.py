@@ -77,6 +77,7 @@ def _judge(catalogue: Catalogue, member: Member, prefix: str, given: tuple[Recor
     )
     with catalogue.read() as connection:
         present = {row.identifier: row for row in connection.execute(query)}
+    compressor = zstandard.ZstdCompressor()
     for record in given:
         known = present.get(record.header.identifier)
         alive = known is not None and not known.deleted
@@ -86,5 +87,5 @@ def _judge(catalogue: Catalogue, member: Member, prefix: str, given: tuple[Recor
             yield Trial(prefix, record, "added")
         else:
             same = alive and known.hash == record.hash
-            same = same and not is_news(pack_abouts(record.abouts, zstandard.ZstdCompressor()), known.abouts)
+            same = same and not is_news(pack_abouts(record.abouts, compressor), known.abouts)
             yield Trial(prefix, record, "unchanged" if same else "changed")

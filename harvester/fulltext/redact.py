@@ -218,7 +218,7 @@ def _restore(catalogue: Catalogue, archive: Archive, takedown: Takedown) -> int:
 
 def _keep(archive: Archive, key: str, pieces: Sequence[bytes]) -> None:
     told = json.dumps([b64encode(each).decode() for each in pieces]).encode()
-    archive.replace(key, zstandard.ZstdCompressor(level=3, write_checksum=True).compress(told))
+    archive.replace(key, pack_page(told))
 
 
 def _withheld_key(takedown: Takedown, key: str) -> str:

@@ -11,6 +11,8 @@ from fakes.provider import FakeProvider
 
 from harvester.archive import Archive, open_archive
 from harvester.catalogue import Catalogue, open_catalogue
+from harvester.samples.platforms import sample_repositories
+from harvester.samples.provider import SampleServer, serve
 
 
 @pytest.fixture
@@ -37,3 +39,12 @@ def provider() -> Iterator[FakeProvider]:
 @pytest.fixture
 def network(provider: FakeProvider, catalogue: Catalogue, archive: Archive) -> Network:
     return Network(provider, catalogue, archive)
+
+
+@pytest.fixture(scope="module")
+def members() -> Iterator[SampleServer]:
+    """The sample members, served."""
+    with serve(()) as server:
+        for repository in sample_repositories(server.base):
+            server.replace(repository)
+        yield server

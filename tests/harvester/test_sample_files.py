@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,10 @@ from harvester.samples.attachments import file_name
 from harvester.samples.papers import paragraphs, write_paper
 from harvester.samples.pdf_writer import Line, write_pdf
 from harvester.samples.platforms import sample_repositories
-from harvester.samples.provider import SampleServer, serve
+from harvester.samples.provider import SampleServer
 from harvester.samples.repository import SampleFile, SampleRecord
 
 STATES = {"text": "text", "columns": "text", "scan": "scanned", "locked": "encrypted"}
-
-
-@pytest.fixture(scope="module")
-def members() -> Iterator[SampleServer]:
-    with serve(()) as server:
-        for repository in sample_repositories(server.base):
-            server.replace(repository)
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -59,14 +59,6 @@ def records_of(days: int, **changes: object) -> SampleRepository:
     return replace(base, **changes)  # type: ignore[arg-type]  # the changes are fields of the repository
 
 
-@pytest.fixture(scope="module")
-def members() -> Iterator[SampleServer]:
-    with serve(()) as server:
-        for repository in sample_repositories(server.base):
-            server.replace(repository)
-        yield server
-
-
 @pytest.fixture
 def seven() -> Iterator[SampleServer]:
     with serve([records_of(10)]) as server:

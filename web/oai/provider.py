@@ -85,9 +85,8 @@ def _render_page(body: bytes) -> str:
         resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
     )
     tree = etree.fromstring(body, parser)
-    verb = tree.findtext(f"{{{responses.OAI}}}request") and tree[1].get("verb", "")
+    verb = tree[1].get("verb", "")  # of the request, which stands behind the responseDate
     walk = etree.iterwalk(tree, events=("start", "end"))
-    next(walk)  # the root itself is not shown
     return render_template("oai.html", walk=walk, root=tree, verb=verb, verbs=_EXAMPLES)
 
 
@@ -230,7 +229,7 @@ class Repository:
         known = self._find_format(connection, position.prefix)
         if known is None:
             errors.append(self._no_format(position.prefix))
-        chosen = self._select(connection, position, begun=bool(token))
+        chosen = self._select(connection, position)
         if chosen is None:
             message = f"there is no set {shown(position.set_spec)}; ListSets tells those that there are"
             errors.append(OaiError("noRecordsMatch", message))
@@ -272,12 +271,12 @@ class Repository:
             after_at=max(asked.from_, 0),
         )
 
-    def _select(self, connection: Connection, position: Position, *, begun: bool) -> Selection | None:
-        """What the list holds; None where there is no such set. A list that has `begun` had it."""
+    def _select(self, connection: Connection, position: Position) -> Selection | None:
+        """What the list holds; None where there is no such set. A list that has begun had it."""
         kind, colon, value = position.set_spec.partition(":")
         found: str | int = "open" if kind == "access" else value
         if kind == "region" and value:
-            if not begun and value not in feed.list_regions(connection):
+            if not position.cursor and value not in feed.list_regions(connection):
                 return None
         elif position.set_spec and position.set_spec not in _SETS:
             source = feed.find_source(connection, value) if kind == "member" and colon else None
