@@ -23,7 +23,7 @@ _GROWTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Harvest:
-    """One process's harvest: seconds, seconds of processor time of it, MB."""
+    """One harvest: seconds, seconds of processor time, and MB, all its processes together."""
 
     records: int
     seconds: float

@@ -263,7 +263,7 @@ class ListHarvest:
         page = leave_out_others(run, reading.page, self.state.set_spec, fresh=fresh)
         if reading.repairs:
             what = ", ".join(reading.repairs)
-            run.find("repaired", what, response.answer.url)
+            run.find("repaired", what, response.url)
             run.note("repaired-xml", f"pages are not clean XML and were mended: {what}", most=MOST_CAUSES)
         reached = self._reach(page)
         started = parse_datestamp(self.state.pass_started or "")
@@ -275,7 +275,7 @@ class ListHarvest:
             self._idle = 0
             raise MalformedResponseError(
                 "the page is broken, and only some of its records are whole",
-                url=response.answer.url,
+                url=response.url,
                 problem="broken-page",
             )
         run.store(self.state, winners, kept, moves=True, new=new, reached=reached, resumed=self._is_resumed)

@@ -289,5 +289,5 @@ def _name(state: ListState) -> str:
 def _whole(response: PageResponse[Fetched]) -> Page:
     """Its page. Raises `MalformedResponseError` where parts of it could not be read: they might be what is missed."""
     if not response.reading.whole:
-        raise MalformedResponseError("the response is damaged", url=response.answer.url)
-    return replace(response.page, root=None)
+        raise MalformedResponseError("the response is damaged", url=response.url)
+    return response.page

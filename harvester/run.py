@@ -179,7 +179,7 @@ class MemberRun:
             member=self.member,
             list_id=state.id,
             prefix=state.prefix,
-            page=replace(page, root=None),
+            page=page,
             fetched=kept,
             moves=moves,
             new=new,

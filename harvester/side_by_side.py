@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.connection import Connection, Pipe
 from queue import SimpleQueue
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -22,7 +22,7 @@ from harvester.catalogue.harvests import Run
 from harvester.catalogue.members import Member
 from harvester.errors import LumbungError
 from harvester.logs import set_up_logging, told
-from harvester.processes import end_with_parent, share_memory
+from harvester.processes import share_memory
 from harvester.run import HarvestContext, Progress
 from harvester.settings import Settings
 from harvester.turns import Turns
@@ -42,14 +42,22 @@ class _Left:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What the other process is given. `sender` takes what it has to tell."""
+    """What the other process is given at its start."""
 
     settings: Settings
     verbose: bool
     threads: int
     full: bool
-    stop: threading.Event
-    sender: Connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The other process asks for a host's members."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """The other process is to stop."""
 
 
 _Ended: TypeAlias = tuple[Member, Run]
@@ -83,27 +91,19 @@ def _harvest_members(
     at_once = min(at_once, len(hosts))
     spread = len(hosts) >= _HOSTS_FOR_TWO and at_once > 1 and (os.cpu_count() or 1) > 1
     share = at_once // 2 if spread else 0
-    spawn = multiprocessing.get_context("spawn")  # a fork would inherit the open catalogue
-    # What processes share takes another process to look after it: not where there is one alone.
-    counter = spawn.Value("i", 0) if share else None
     waiting = iter(hosts)
 
     def take() -> Sequence[Member] | None:
-        return next(waiting, None) if counter is None else _take(hosts, counter)
+        return next(waiting, None)
 
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
     # Daemons all: who interrupts this does not wait for servers.
     mine = (turns, take, full, events.put)
     workers = [threading.Thread(target=_work, args=mine, daemon=True) for _ in range(at_once - share)]
     if share:
-        receiver, sender = spawn.Pipe(duplex=False)
-        stop = cast("threading.Event", spawn.Event())  # it has the same methods
-        its = _Share(context.settings, context.verbose, share, full, stop, sender)
-        process = spawn.Process(target=_work_apart, args=(its, hosts, counter), daemon=True)
-        process.start()
-        sender.close()  # so that the other end closes when the process is gone, however it went
-        workers.append(threading.Thread(target=_relay, args=(process, receiver, events.put), daemon=True))
-        threading.Thread(target=_pass_on, args=(context.stop, stop), daemon=True).start()
+        other = _Other(_Share(context.settings, context.verbose, share, full))
+        workers.append(threading.Thread(target=other.relay, args=(take, events.put), daemon=True))
+        threading.Thread(target=other.pass_on, args=(context.stop,), daemon=True).start()
     for worker in workers:
         worker.start()
     errors = []
@@ -121,19 +121,6 @@ def _harvest_members(
         raise errors[0]  # never of a member: it must be seen
 
 
-def _pass_on(stop: threading.Event, to: threading.Event) -> None:
-    stop.wait()
-    to.set()
-
-
-def _take(hosts: Sequence[Sequence[Member]], counter: Synchronized[int]) -> Sequence[Member] | None:
-    """The next host's members; None where none is left."""
-    with counter.get_lock():
-        number = counter.value
-        counter.value += 1
-    return hosts[number] if number < len(hosts) else None
-
-
 def _work(turns: Turns, take: _Take, full: bool, emit: _Emit) -> None:
     """One host after the other, until none is left."""
     try:
@@ -149,39 +136,81 @@ def _work(turns: Turns, take: _Take, full: bool, emit: _Emit) -> None:
         emit(_Left())
 
 
-def _relay(process: BaseProcess, receiver: Connection, emit: _Emit) -> None:
-    """What the other process tells is told here; when it has gone, one worker has left."""
-    try:
-        while True:
-            emit(receiver.recv())
-    except EOFError:
-        process.join()
-    if process.exitcode == 0:
-        emit(_Left())
-    else:
-        emit(_Left(LumbungError("a harvesting process died; `lumbung harvest` goes on where it was")))
+class _Other:
+    """The other process, as this one sees it. It ends when this one does, however that went.
+
+    Neither forked, as it would inherit the open catalogue, nor started by `multiprocessing`, whose tracker is a
+    third process of 8 MB.
+    """
+
+    def __init__(self, share: _Share) -> None:
+        self._line, its = Pipe()
+        self._sending = threading.Lock()
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                f"from harvester import side_by_side; side_by_side.work_apart({its.fileno()})",
+            ],
+            pass_fds=[its.fileno()],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        its.close()  # so that the line ends with the process
+        self._tell(share)
+
+    def relay(self, take: _Take, emit: _Emit) -> None:
+        """It is given hosts as it asks; what else it tells is told here. When it has gone, one worker has left."""
+        try:
+            while True:
+                event = self._line.recv()
+                if isinstance(event, _Wanted):
+                    self._tell(take())
+                else:
+                    emit(event)
+        except (EOFError, ConnectionError):
+            status = self._process.wait()
+        died = LumbungError("a harvesting process died; `lumbung harvest` goes on where it was")
+        emit(_Left(died if status else None))
+
+    def pass_on(self, stop: threading.Event) -> None:
+        """It is told to stop when we are."""
+        stop.wait()
+        self._tell(_Stop())
+
+    def _tell(self, message: object) -> None:
+        with self._sending, suppress(ConnectionError):  # `relay` sees that it has gone
+            self._line.send(message)
 
 
-def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synchronized[int]) -> None:
-    """The other process: threads, a catalogue and an archive of its own, and the same hosts."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both of us; `stop` says what it means
-    end_with_parent()
+def work_apart(file: int) -> None:
+    """The other process, whose line to the first is this open file: threads, a catalogue and an archive of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both of us; `_Stop` says what it means
     share_memory()
-    set_up_logging(verbose=share.verbose, log_format=share.settings.log_format)
+    line: Connection[Any, Any] = Connection(file)
     sending = threading.Lock()
 
-    def emit(event: _Ended | Progress | _Left) -> None:
+    def emit(event: _Ended | Progress | _Wanted) -> None:
         with sending:
-            share.sender.send(event)
+            line.send(event)
 
+    share: _Share = line.recv()
     settings = share.settings
+    set_up_logging(verbose=share.verbose, log_format=settings.log_format)
+    stop = threading.Event()
+    given: SimpleQueue[Sequence[Member] | None] = SimpleQueue()
+    threading.Thread(target=_listen, args=(line, stop, given.put), daemon=True).start()
+
+    def take() -> Sequence[Member] | None:
+        emit(_Wanted())
+        return given.get()
+
     catalogue = open_catalogue(settings.catalogue_url)
-    context = HarvestContext(settings, catalogue, open_archive_of(settings), share.stop, emit)
+    context = HarvestContext(settings, catalogue, open_archive_of(settings), stop, emit)
     events: SimpleQueue[_Ended | Progress | _Left] = SimpleQueue()
     with Turns(context) as turns:
         for _ in range(share.threads):
-            arguments = (turns, lambda: _take(hosts, counter), share.full, events.put)
-            threading.Thread(target=_work, args=arguments).start()
+            threading.Thread(target=_work, args=(turns, take, share.full, events.put)).start()
         left = 0
         while left < share.threads:
             event = events.get()
@@ -193,3 +222,16 @@ def _work_apart(share: _Share, hosts: Sequence[Sequence[Member]], counter: Synch
                 structlog.get_logger("harvest").error("a harvest died", **told(event.error))
                 raise SystemExit(1)
     catalogue.close()
+
+
+def _listen(line: Connection[Any, Any], stop: threading.Event, give: Callable[[Sequence[Member] | None], None]) -> None:
+    """What the first process says is heeded until it is gone: then so are we."""
+    try:
+        while True:
+            message = line.recv()
+            if isinstance(message, _Stop):
+                stop.set()
+            else:
+                give(message)
+    except (EOFError, ConnectionError):
+        os._exit(1)

@@ -42,11 +42,13 @@ Kept = TypeVar("Kept")
 
 
 class PageResponse(OAIResponse, Generic[Kept]):  # type: ignore[misc]  # sickle has no types
-    """A proved response. `answer` holds its bytes, `kept` says where they are, `reading` what it took to read them."""
+    """A proved response. `url` is where it came from, `kept` says where its bytes are, `reading` what it took to read
+    them. The bytes themselves are not kept: a list holds its newest response while the next one comes.
+    """
 
-    def __init__(self, answer: Answer, kept: Kept, reading: Reading, params: dict[str, str]) -> None:
+    def __init__(self, url: str, kept: Kept, reading: Reading, params: dict[str, str]) -> None:
         super().__init__(None, params)
-        self.answer = answer
+        self.url = url
         self.kept = kept
         self.reading = reading
 
@@ -57,7 +59,7 @@ class PageResponse(OAIResponse, Generic[Kept]):  # type: ignore[misc]  # sickle 
 
     @property
     def xml(self) -> _Element:
-        """The root element, for sickle's own models."""
+        """The root element of what is no list of records or headers."""
         assert self.page.root is not None  # noqa: S101 - parse_page sets it
         return self.page.root
 
@@ -147,7 +149,7 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
         if page.verb != asked["verb"]:
             what = f"asked for {asked['verb']}, the server answered {page.verb}"
             raise MalformedResponseError(what, url=answer.url, problem="protocol-error")
-        return PageResponse(answer, kept, reading, asked)
+        return PageResponse(answer.url, kept, reading, asked)
 
     def follow(self, params: dict[str, str]) -> PageResponse[Kept]:
         """The answer to a request of a list, with its metadataPrefix beside the token where nothing else helps."""
@@ -178,13 +180,13 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
             yield response
             token = response.page.next_token
             if token and token in tokens:
-                raise TokenLoopError("the same resumptionToken came twice", url=response.answer.url)
+                raise TokenLoopError("the same resumptionToken came twice", url=response.url)
             tokens.add(token)
             identifiers = hash(tuple(record.header.identifier for record in response.page.records))
             fruitless = fruitless + 1 if identifiers in shown or not response.page.records else 0
             shown.add(identifiers)
             if token and fruitless >= MAX_FRUITLESS:
-                raise TokenLoopError(f"the last {fruitless} pages held nothing new", url=response.answer.url)
+                raise TokenLoopError(f"the last {fruitless} pages held nothing new", url=response.url)
 
 
 def _is_doubtful(response: PageResponse[Kept], read: int) -> bool:
