@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import zstandard
 from sqlalchemy import Connection, Insert, Integer, Table, and_, bindparam, func, insert, select, text, update
@@ -163,8 +163,7 @@ def commit_failed_page(
         _count_page(connection, harvest_id, Counts(), catalogue.now())
 
 
-@dataclass(frozen=True, slots=True)
-class PackedRecord:
+class PackedRecord(NamedTuple):
     """A record as it comes in, compressed before the transaction begins."""
 
     identifier: str
