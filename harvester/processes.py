@@ -12,13 +12,14 @@ _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def share_memory() -> None:
-    """Threads to come take their memory from two common places, where each would keep some of its own.
+    """Threads to come take their memory from four common places, where each would keep some of its own.
 
-    With glibc alone; elsewhere nothing changes. A tenth of a harvest's memory.
+    With glibc alone; elsewhere nothing changes. Two take 6 MB less, and a twelfth more processor time: they are waited
+    for.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_ARENA_MAX, 4)
 
 
 def hand_over_soon() -> None:
