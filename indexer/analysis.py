@@ -297,6 +297,29 @@ def streams(text: str, language: str | None) -> tuple[str, str]:
     return exact, " ".join(filter(None, map(_stems_of(tag).__getitem__, found))) if tag else ""
 
 
+def stem_of(word: str, tag: str | None) -> str:
+    """The tagged stem of a text's word, remembered; empty where it has none."""
+    return _stems_of(tag)[word] if tag else ""
+
+
+def common_letters(tagged: str) -> str | None:
+    """What every word with this stem has in it, if it is written in ASCII letters and digits alone; a space stands
+    where the word begins or ends. None where the stemmer's rules are too many to say it."""
+    tag, _, stem = tagged.partition(":")
+    match tag:
+        case "id":
+            return indonesian.common(stem)
+        case "en":  # at most two letters at the end of a stem are other than in the word, and never the first
+            return f" {stem[:-2] or stem[:1]}"
+        case _:
+            return None
+
+
+def whole_word(token: str) -> str:
+    """The same for a token: the word is the token, but for what is cut off."""
+    return f" {token}" if len(token) == _LONGEST_TOKEN else f" {token} "
+
+
 class SeenWords:
     """Words as texts of one language have them, by what finds them: their token, and their tagged stem."""
 
