@@ -87,14 +87,14 @@ class _Sought:
         # A look at the words with these letters takes a tenth of the time of one at every word.
         verdicts, padded, found = self._verdicts, f" {subject} ", {}
         for some in letters:
-            at = padded.find(some)
+            at, more = padded.find(some), len(some) - 1
             while at >= 0:
-                start = padded.rfind(" ", 0, at + 1) + 1
-                end = padded.find(" ", at + len(some) - 1)
-                if word := verdicts[padded[start:end]]:
-                    found[start] = _Match(start - 1, end - 1, word)
+                start = padded.rfind(" ", 0, at + 1)
+                end = padded.find(" ", at + more)
+                if word := verdicts[padded[start + 1 : end]]:
+                    found[start] = end - 1, word
                 at = padded.find(some, end)
-        return [found[start] for start in sorted(found)]
+        return [_Match(start, *found[start]) for start in sorted(found)]
 
     def _words_of(self, found: set[str]) -> dict[str, str]:
         """Which word of the query each of a text's words matches, of those that match one."""
@@ -229,18 +229,18 @@ def _best_window(found: list[_Match], length: int) -> tuple[int, int]:
     best, place = (0, 0), (0, 0)
     inside: dict[str, int] = {}
     left = different = 0
-    for at, match in enumerate(found):
-        before = inside.get(match.word, 0)
-        inside[match.word] = before + 1
+    for at, (_, end, word) in enumerate(found):
+        before = inside.get(word, 0)
+        inside[word] = before + 1
         different += not before
-        while match.end - found[left].start > length and left < at:
+        while end - found[left].start > length and left < at:
             out = found[left].word
             inside[out] -= 1
             different -= not inside[out]
             left += 1
         worth = (different, at - left + 1)
         if worth > best:
-            best, place = worth, (found[left].start, match.end)
+            best, place = worth, (found[left].start, end)
     return place
 
 
@@ -262,14 +262,15 @@ def _marked(text: str, found: list[_Match], start: int, end: int) -> Fragment:
     """The text from `start` to `end` in parts; marks that touch, as in scripts without spaces, are one."""
     parts: list[tuple[str, bool]] = []
     at = start
-    for match in found:
-        if match.start == at and parts and parts[-1][1]:
-            parts[-1] = (parts[-1][0] + text[match.start : match.end], True)
+    for begin, behind, _ in found:
+        if begin > at:
+            parts.append((text[at:begin], False))
+            parts.append((text[begin:behind], True))
+        elif parts:
+            parts[-1] = (parts[-1][0] + text[begin:behind], True)
         else:
-            if match.start > at:
-                parts.append((text[at : match.start], False))
-            parts.append((text[match.start : match.end], True))
-        at = match.end
+            parts.append((text[begin:behind], True))
+        at = behind
     if at < end:
         parts.append((text[at:end], False))
     return Fragment(tuple(parts))
