@@ -126,8 +126,7 @@ def pack_page(body: bytes) -> bytes:
     """The answer's bytes as its object has them."""
     compressor = getattr(_local, "compressor", None)
     if compressor is None:  # it holds a megabyte of tables
-        # Level 3 takes half as long again to twice as long, for 4 % fewer bytes of real lists.
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
     packed: bytes = compressor.compress(body)
     return packed
 
