@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner
 from fakes.files import PDF, FileSite, Thing, page, pdf
+from fakes.raw import in_time
 from filling import fill
 from sqlalchemy import select, update
 
@@ -267,6 +269,8 @@ LOGIN = page('<form><input name="u"><input type="password" name="p"></form>')
         (Thing(status=302, headers={"Location": "ftp://127.0.0.1/x.pdf"}), "not-a-web-link"),
         (Thing(status=302, headers={"Location": "/1.pdf"}), "not-a-web-link"),
         (Thing(status=302, headers={"Location": "http://[bad"}), "not-a-web-link"),
+        (Thing(status=302, headers={"Location": "/\0.pdf"}), "not-a-web-link"),
+        (Thing(status=302, headers={"Location": "http://elsewhere.example\\@127.0.0.1/x.pdf"}), "not-a-web-link"),
         (replace(pdf("a part nobody asked for", 5000), status=206, most=3000), "broken"),
     ],
 )
@@ -481,6 +485,30 @@ def test_a_body_that_comes_too_slowly_is_left_at_once_and_gone_on_with_another_d
     assert scene.fetch() == ["held"]
     assert scene.site.asked[-1].range is not None
     assert list(scene.kept().values()) == [thing.body]
+
+
+@ON_SQLITE
+def test_a_packed_body_that_unpacks_to_nothing_is_left(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harvester.fulltext.fetch._PATIENCE", 0.2)
+    packer = zlib.compressobj(wbits=31)
+    begin = packer.compress(b"%PDF-1.4") + packer.flush(zlib.Z_SYNC_FLUSH)
+    empty = Thing(begin, headers={"Content-Encoding": "gzip"}, tagged=False, sized=False, drops=b"\0\0\0\xff\xff")
+    scene.site.things |= {"/1.pdf": empty, "/2": replace(empty, media_type="text/html")}
+    scene.put("a", {"identifier": [scene.site.url("/1.pdf")]}, {"identifier": [scene.site.url("/2")]})
+    with in_time():
+        assert scene.fetch() == ["broken", "no-link"]
+    assert scene.kept() == {}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"ETag": "\N{NO-BREAK SPACE}x"}, {"ETag": '"x\0"'}, {"Last-Modified": "\0"}, {"Content-Length": "\xb2"}]
+)
+def test_headers_that_nobody_could_send_back_do_no_harm(scene: Scene, headers: dict[str, str]) -> None:
+    scene.site.things["/1.pdf"] = replace(pdf("x"), tagged=False, sized=False, headers=headers)
+    scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    assert scene.fetch() == ["held"]
+    scene.clock.seconds += 400 * DAY
+    assert scene.fetch() == ["held"]
 
 
 @ON_SQLITE
