@@ -113,12 +113,7 @@ class FileSite:
                     call()
                     some = some[len(some) // 2 :]
                 self.wfile.write(some)
-                self.drip(thing.drops)
-
-            def drip(self, drops: bytes) -> None:
-                while drops:
-                    time.sleep(0.02)
-                    self.wfile.write(drops)
+                _drip(self.wfile, thing.drops)
 
         self._server = _Server(("", 0), Answerer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -141,6 +136,12 @@ class FileSite:
     def paths(self) -> list[str]:
         """The paths asked for, in order; robots.txt and lists of formats left out."""
         return [one.path for one in self.asked if one.path != "/robots.txt" and "ListMetadataFormats" not in one.path]
+
+
+def _drip(caller: Any, drops: bytes) -> None:
+    while drops:
+        time.sleep(0.02)
+        caller.write(drops)
 
 
 class _Server(ThreadingHTTPServer):
