@@ -462,8 +462,8 @@ def test_a_file_that_wants_more_memory_than_allowed_is_given_up(save: Save) -> N
 
 
 def test_memory_that_a_file_before_has_taken_is_not_held_against_the_next_one(save: Save) -> None:
-    names = " ".join(f'a{number}=""' for number in range(200_000))  # which are never forgotten
-    fat = save(word(f"<w:p {names}/>"), "fat.docx")
+    names = " ".join(f'a{number}=""' for number in range(200_000))  # which are not forgotten
+    fat = save(zipped({"word/document.xml": f'<w:document xmlns:w="{WORD_XML}" {names}/>'}), "fat.docx")
     large = save(pdf_of_stream(b"z" * 25_000_000, "/ASCII85Decode"), "large.pdf")
     with Reader() as reader:
         reader.read(fat)
