@@ -24,7 +24,12 @@ from harvester.settings import Settings
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")  # the last four bytes are an IPv4 address
-_DEAD = (IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv4Network("192.88.99.0/24"))  # 6to4, Teredo, their relay
+_DEAD = (
+    *(IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv4Network("192.88.99.0/24")),  # 6to4, Teredo, their relay
+    # For protocols and examples, which not every release of Python says. Spec: RFC 6890, 9637.
+    *(IPv4Network("192.0.0.0/24"), IPv6Network("3fff::/20")),
+    IPv4Network("168.63.129.16"),  # where Azure answers its own machines
+)
 
 _TRIED = 3  # addresses of one name
 _LONGEST_HEAD = 300.0  # seconds, where the request sets no timeout

@@ -44,6 +44,7 @@ def repository(provider: FakeProvider) -> FakeRepository:
         *("192.88.99.1", "::1", "::", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "fe80::1", "fe80::1%eth0"),
         *("fc00::1", "fd12::1", "fec0::1", "ff02::1", "2001:db8::1", "64:ff9b::7f00:1", "64:ff9b::a00:1"),
         *("2002:7f00:1::", "2001:0:7f00:1::", "100::1", "4000::1"),
+        *("192.0.0.8", "192.0.0.192", "3fff::1", "168.63.129.16", "::ffff:168.63.129.16"),
     ],
 )
 def test_an_address_off_the_open_internet_is_not_public(address: str) -> None:
