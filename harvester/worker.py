@@ -7,6 +7,7 @@ leases, and the next one goes on.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -27,6 +28,7 @@ from harvester.side_by_side import HOSTS_AT_ONCE
 from harvester.turns import Turn, Turns
 
 _LOOK_SECONDS = 2
+_MORE_AT_A_LOOK = 4  # hosts at most that a worker takes on beside those it has: so that others get theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class _Worker:
         self._log = structlog.get_logger("worker")
         self._ended: SimpleQueue[object] = SimpleQueue()
         self._harvests: set[Turn] = set()
+        self._most = 0  # harvests for now, and when that was said
+        self._said_at = -float(_LOOK_SECONDS)
         self._working = 0  # jobs
         self._archive_away = threading.Event()
 
@@ -108,7 +112,10 @@ class _Worker:
         return True
 
     def _claim(self) -> None:
-        while len(self._harvests) < self._at_once and not (self._context.stop.is_set() or self._archive_away.is_set()):
+        if time.monotonic() - self._said_at >= _LOOK_SECONDS:
+            self._said_at = time.monotonic()
+            self._most = min(len(self._harvests) + _MORE_AT_A_LOOK, self._at_once)
+        while len(self._harvests) < self._most and not (self._context.stop.is_set() or self._archive_away.is_set()):
             claimed = self._turns.claim_due()
             if claimed is None:
                 return

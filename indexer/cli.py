@@ -114,8 +114,9 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from harvester.archive import open_archive_of
-    from harvester.catalogue.links import count_due
+    from harvester.catalogue.due import count_due
     from harvester.catalogue.members import get_member, list_members
+    from harvester.catalogue.tables import links
     from harvester.cli import opened_catalogue
     from harvester.errors import ConfigError
     from harvester.run import HarvestContext
@@ -129,7 +130,7 @@ def links(slugs: tuple[str, ...], *, as_json: bool) -> None:
     with opened_catalogue() as catalogue, graceful_stop() as stop, shown_progress("checking links") as progress:
         with catalogue.read() as connection:
             chosen = [get_member(connection, slug) for slug in dict.fromkeys(slugs)] or list_members(connection)
-            total = sum(count_due(connection, member, catalogue.now()) for member in chosen)
+            total = sum(count_due(connection, links, member, catalogue.now()) for member in chosen)
 
         def tell(check: Check) -> None:
             checks.append(check)

@@ -31,8 +31,9 @@ def fulltext(slugs: tuple[str, ...], *, as_json: bool) -> None:
     Ctrl-C stops after the files that come just now; nothing is lost.
     """
     from harvester.archive import open_archive_of
-    from harvester.catalogue.files import count_due
+    from harvester.catalogue.due import count_due
     from harvester.catalogue.members import get_member, list_members
+    from harvester.catalogue.tables import fulltexts
     from harvester.cli import opened_catalogue
     from harvester.run import HarvestContext
     from harvester.settings import load_settings
@@ -47,7 +48,8 @@ def fulltext(slugs: tuple[str, ...], *, as_json: bool) -> None:
             chosen = [get_member(connection, slug) for slug in dict.fromkeys(slugs)] or list_members(connection)
         finder.follow(context)
         with catalogue.read() as connection:
-            total = sum(count_due(connection, member, catalogue.now()) for member in chosen if member.fulltext)
+            wanted = (member for member in chosen if member.fulltext)
+            total = sum(count_due(connection, fulltexts, member, catalogue.now()) for member in wanted)
 
         def tell(attempt: Attempt) -> None:
             attempts.append(attempt)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from indexer.analysis import aligned, fold, folds, iter_places, query_stems, seen_words, tag_of
+from indexer.analysis import (
+    aligned,
+    common_letters,
+    fold,
+    folds,
+    iter_places,
+    query_stems,
+    seen_words,
+    stem_of,
+    tag_of,
+    whole_word,
+)
 from indexer.document import Document, Text
 from indexer.engine import Fragment, Hit
 from indexer.query import Node, query_phrases, query_words
@@ -37,6 +48,76 @@ class Finding:
         return len(self.phrases), len(self.words), self.count
 
 
+class _Verdicts(dict[str, str]):
+    """Which word of the query each word of texts with one tag matches, asked once; empty where it matches none."""
+
+    def __init__(self, exact: Collection[str], stems: Mapping[str, str], prefixes: Sequence[str], tag: str | None):
+        super().__init__()
+        self._exact, self._stems, self._prefixes, self._tag = exact, stems, prefixes, tag
+
+    def __missing__(self, source: str) -> str:
+        word = folds()[source]
+        if word not in self._exact:  # what matches by its token is told so, whatever its stem
+            begun = next(filter(word.startswith, self._prefixes), "")
+            word = self._stems.get(stem_of(source, self._tag), begun)
+        self[source] = word
+        return word
+
+
+class _Sought:
+    """What a query looks for in texts with one tag."""
+
+    def __init__(self, exact: Collection[str], stems: Mapping[str, str], prefixes: Sequence[str], tag: str | None):
+        self._seen = seen_words(tag)
+        self._forms = (*stems, *exact)
+        self._prefixes = tuple(prefixes)
+        self._letters = _letters(exact, stems, prefixes)
+        self._verdicts = _Verdicts(exact, stems, prefixes, tag)
+
+    def matches(self, text: str) -> list[_Match]:
+        """Every matching place of the text, in order."""
+        subject = aligned(text)
+        if subject is None:
+            spans = [place.span() for place in iter_places(text)]
+            words = self._words_of({text[start:end] for start, end in spans})
+            return [_Match(*span, words[source]) for span in spans if (source := text[slice(*span)]) in words]
+        letters = self._letters
+        if letters is None:
+            letters = [f" {word} " for word in self._words_of(set(subject.split()))]
+        # A look at the words with these letters takes a tenth of the time of one at every word.
+        verdicts, padded, found = self._verdicts, f" {subject} ", {}
+        for some in letters:
+            at, more = padded.find(some), len(some) - 1
+            while at >= 0:
+                start = padded.rfind(" ", 0, at + 1)
+                end = padded.find(" ", at + more)
+                if word := verdicts[padded[start + 1 : end]]:
+                    found[start] = end - 1, word
+                at = padded.find(some, end)
+        return [_Match(start, *found[start]) for start in sorted(found)]
+
+    def _words_of(self, found: set[str]) -> dict[str, str]:
+        """Which word of the query each of a text's words matches, of those that match one."""
+        by_form, folded = self._seen.by_form(found), folds()
+        matched = found.intersection(self._forms)
+        matched.update(*(found & by_form[form] for form in self._forms if form in by_form))
+        if self._prefixes:
+            matched.update(source for source in found if folded[source].startswith(self._prefixes))
+        return {source: word for source in matched if (word := self._verdicts[source])}
+
+
+def _letters(exact: Iterable[str], stems: Iterable[str], prefixes: Iterable[str]) -> Sequence[str] | None:
+    """One of these is in every word of a text in ASCII that matches, a space being where one begins or ends."""
+    kept: list[str] = []
+    wanted = [*map(common_letters, stems), *map(whole_word, exact), *(f" {prefix}" for prefix in prefixes)]
+    if None in wanted:
+        return None
+    for letters in sorted(filter(None, (*wanted, "'")), key=len):  # what an apostrophe joins may have other letters
+        if not any(each in letters for each in kept):
+            kept.append(letters)
+    return kept
+
+
 class Matcher:
     """The words of one query, ready to be looked for in many texts.
 
@@ -48,26 +129,24 @@ class Matcher:
         words = query_words(query)
         self._prefixes = tuple(word[:-1] for word in words if word.endswith("*"))
         whole = {word: fold(word) for word in words if not word.endswith("*")}
-        self._exact = {exact: exact for exact in whole.values()}
+        self._exact = frozenset(whole.values())
         self._stems = {tagged: exact for word, exact in whole.items() for tagged in query_stems(word)}
-        self._forms: dict[str | None, dict[str, str]] = {}
+        self._sought: dict[str | None, _Sought] = {}
         self.phrases = query_phrases(query)
 
     def find(self, text: str, language: str | None) -> Finding:
         """What of the query stands in the text, wherever."""
-        if not (self._exact or self._prefixes):
+        found = self.matches(text, language)
+        if not found:
             return Finding()
-        subject = aligned(text)
-        parts = [text[slice(*place.span())] for place in iter_places(text)] if subject is None else subject.split()
-        matched = self._find_words(set(parts), tag_of(language))
-        if not matched:
-            return Finding()
-        words = frozenset(matched.values())
+        words = frozenset(match.word for match in found)
         phrases = frozenset(phrase for phrase in self.phrases if words.issuperset(phrase))
         if phrases:
+            subject = aligned(text)
+            parts = [text[slice(*place.span())] for place in iter_places(text)] if subject is None else subject.split()
             stream = f" {' '.join(map(folds().__getitem__, parts))} "
             phrases = frozenset(phrase for phrase in phrases if f" {' '.join(phrase)} " in stream)
-        return Finding(words, phrases, sum(map(matched.__contains__, parts)))
+        return Finding(words, phrases, len(found))
 
     def cores(self, language: str | None) -> tuple[str, ...]:
         """For each word of the query, what the words of a text that match it have in them, in lower case, unless they
@@ -90,38 +169,12 @@ class Matcher:
         """Every matching place of the text, in order."""
         if not (self._exact or self._prefixes):
             return []
-        tag, subject = tag_of(language), aligned(text)
-        if subject is None:
-            spans = [place.span() for place in iter_places(text)]
-            words = self._find_words({text[start:end] for start, end in spans}, tag)
-            return [_Match(*span, words[source]) for span in spans if (source := text[slice(*span)]) in words]
-        words = self._find_words(set(subject.split()), tag)
-        padded = f" {subject} "
-        found = []
-        for source, word in words.items():
-            between, length = f" {source} ", len(source)
-            at = padded.find(between)
-            while at >= 0:
-                found.append(_Match(at, at + length, word))
-                at = padded.find(between, at + length + 1)
-        found.sort()
-        return found
-
-    def _find_words(self, found: set[str], tag: str | None) -> dict[str, str]:
-        """Which word of the query each of a text's words matches, of those that match one."""
-        by_form, folded = seen_words(tag).by_form(found), folds()
-        matched: dict[str, str] = {}
-        for prefix in reversed(self._prefixes):
-            matched |= dict.fromkeys((source for source in found if folded[source].startswith(prefix)), prefix)
-        if tag not in self._forms:  # what matches by its token is told so, whatever its stem
+        tag = tag_of(language)
+        sought = self._sought.get(tag)
+        if sought is None:
             stems = {tagged: exact for tagged, exact in self._stems.items() if tagged.startswith(f"{tag}:")}
-            self._forms[tag] = stems | self._exact
-        for form, word in self._forms[tag].items():
-            if form in found:
-                matched[form] = word
-            if form in by_form:
-                matched |= dict.fromkeys(found & by_form[form], word)
-        return matched
+            sought = self._sought[tag] = _Sought(self._exact, stems, self._prefixes, tag)
+        return sought.matches(text)
 
 
 def _core(word: str, tagged: str) -> str:
@@ -176,18 +229,18 @@ def _best_window(found: list[_Match], length: int) -> tuple[int, int]:
     best, place = (0, 0), (0, 0)
     inside: dict[str, int] = {}
     left = different = 0
-    for at, match in enumerate(found):
-        before = inside.get(match.word, 0)
-        inside[match.word] = before + 1
+    for at, (_, end, word) in enumerate(found):
+        before = inside.get(word, 0)
+        inside[word] = before + 1
         different += not before
-        while match.end - found[left].start > length and left < at:
+        while end - found[left].start > length and left < at:
             out = found[left].word
             inside[out] -= 1
             different -= not inside[out]
             left += 1
         worth = (different, at - left + 1)
         if worth > best:
-            best, place = worth, (found[left].start, match.end)
+            best, place = worth, (found[left].start, end)
     return place
 
 
@@ -209,14 +262,15 @@ def _marked(text: str, found: list[_Match], start: int, end: int) -> Fragment:
     """The text from `start` to `end` in parts; marks that touch, as in scripts without spaces, are one."""
     parts: list[tuple[str, bool]] = []
     at = start
-    for match in found:
-        if match.start == at and parts and parts[-1][1]:
-            parts[-1] = (parts[-1][0] + text[match.start : match.end], True)
+    for begin, behind, _ in found:
+        if begin > at:
+            parts.append((text[at:begin], False))
+            parts.append((text[begin:behind], True))
+        elif parts:
+            parts[-1] = (parts[-1][0] + text[begin:behind], True)
         else:
-            if match.start > at:
-                parts.append((text[at : match.start], False))
-            parts.append((text[match.start : match.end], True))
-        at = match.end
+            parts.append((text[begin:behind], True))
+        at = behind
     if at < end:
         parts.append((text[at:end], False))
     return Fragment(tuple(parts))

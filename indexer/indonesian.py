@@ -70,6 +70,12 @@ _NASALS = {"ny": ({}, "s"), "ng": (_K, ""), "m": (_M, "p"), "n": (_N, "t")}
 _NASAL_BEFORE = {"ny": "", "ng": "ghkqx", "m": "bfpv", "n": "cdjstyz"}
 
 
+# What a stem may begin with that its words have lost.
+_RETURNED = frozenset("".join(lost for _, lost in _NASALS.values())).union(
+    root[0] for roots in (_K, _N, _M, _R) for root in roots.values()
+)
+
+
 def _long_enough(core: str) -> bool:
     return len(core) >= 4 or (len(core) == 3 and core[0] in _VOWELS)
 
@@ -156,3 +162,14 @@ def stem(word: str) -> str:
     if len(word) >= 6 and word[-1] == "i" and word[-2] not in _VOWELS:
         return word[:-1]
     return word
+
+
+def common(stem: str) -> str:
+    """What every word that has this stem has in it; between spaces where the word is the stem itself.
+
+    All letters of a stem stand side by side in its words, but for a first consonant and a last i that came back.
+    """
+    if not _long_enough(stem):
+        return f" {stem} "
+    kept = stem.removesuffix("i")
+    return kept[1:] if kept[0] in _RETURNED else kept

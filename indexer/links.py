@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from harvester.catalogue.due import list_due, list_waiting
 from harvester.catalogue.links import (
     Link,
     Outcome,
     after_check,
     hasten_links,
-    list_due,
-    list_waiting,
     put_link,
     seed_links,
     write_reports,
 )
 from harvester.catalogue.members import Member
 from harvester.catalogue.records import get_records
+from harvester.catalogue.tables import links
 from harvester.datestamps import from_epoch
 from harvester.errors import ThrottledError
 from harvester.run import HarvestContext
@@ -146,11 +146,11 @@ def count_checks(checks: Sequence[Check]) -> tuple[LinkCounts, ...]:
 def _choose(context: HarvestContext, slugs: Sequence[str], now: int) -> Iterator[_Due]:
     this_year = from_epoch(now).year
     with context.catalogue.read() as connection:
-        waiting = [member for member in list_waiting(connection, now, slugs) if member.care.schedule.is_open(now)]
+        found = list_waiting(connection, links, now, slugs)
+        waiting = [member for member in found if member.care.schedule.is_open(now)]
+        share = _BATCH // min(max(1, len(waiting)), _BATCH)
         for member in waiting[:_BATCH]:
-            due = {
-                link.record_id: link for link in list_due(connection, member, now, _BATCH // min(len(waiting), _BATCH))
-            }
+            due = {link.record_id: link for link in list_due(connection, links, Link, member, now, share)}
             for record in get_records(connection, due):
                 url = None if record.deleted else describe(record, this_year=this_year).landing_page
                 yield _Due(member, due[record.number], url)

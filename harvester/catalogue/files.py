@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, null, or_, select, update
 
 from harvester.catalogue.database import insert_new, is_among, pack_values
-from harvester.catalogue.members import Member, member_of
+from harvester.catalogue.members import Member
 from harvester.catalogue.tables import files, fulltexts, members, records, rungs, takedowns, texts
 from harvester.catalogue.works import close_changes, get_cursor, list_changes, move_cursor, touch_works
 
@@ -87,31 +87,6 @@ def follow_records(connection: Connection, now: int) -> bool:
     connection.execute(insert_new(fulltexts), rows)
     move_cursor(connection, _CURSOR, at, changed[-1])
     return len(changed) == _AT_A_LOOK
-
-
-def list_waiting(connection: Connection, now: int, slugs: Sequence[str] = ()) -> tuple[Member, ...]:
-    """The members, of these or of all that are not paused, whose files may be fetched and of whom a record is due; the
-    oldest first."""
-    oldest = select(func.min(fulltexts.c.next_check)).where(fulltexts.c.member_id == members.c.id).scalar_subquery()
-    asked = and_(
-        members.c.removed_at.is_(None), members.c.paused.is_(False), members.c.fulltext.is_(True), oldest <= now
-    )
-    query = select(members).where(asked).order_by(oldest, members.c.id)
-    return tuple(map(member_of, connection.execute(query.where(members.c.slug.in_(slugs)) if slugs else query)))
-
-
-def list_due(connection: Connection, member: Member, now: int, limit: int) -> tuple[FullText, ...]:
-    """At most so many of the member's records that are due, the oldest first."""
-    columns = [fulltexts.c[field.name] for field in fields(FullText)]
-    due = select(*columns).where(fulltexts.c.member_id == member.id, fulltexts.c.next_check <= now)
-    rows = connection.execute(due.order_by(fulltexts.c.next_check, fulltexts.c.record_id).limit(limit))
-    return tuple(FullText(*row) for row in rows)
-
-
-def count_due(connection: Connection, member: Member, now: int) -> int:
-    """How many of the member's records are due."""
-    due = select(func.count()).where(fulltexts.c.member_id == member.id, fulltexts.c.next_check <= now)
-    return int(connection.execute(due).scalar_one())
 
 
 def find_fulltexts(connection: Connection, numbers: Collection[int]) -> dict[int, FullText]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -21,7 +21,6 @@ from sqlalchemy import (
     update,
 )
 
-from harvester.catalogue.members import Member, member_of
 from harvester.catalogue.tables import link_reports, links, members, records
 from harvester.datestamps import DAY as DAY_ONLY
 from harvester.datestamps import format_datestamp, from_epoch
@@ -141,28 +140,6 @@ def hasten_links(connection: Connection, now: int, days: int) -> None:
     connection.execute(waits.where(links.c.strikes > 0, changed).values(next_check=now))
     far = links.c.next_check > now + days * DAY
     connection.execute(update(links).where(far).values(next_check=now + links.c.record_id * _STEP % (days * DAY)))
-
-
-def list_waiting(connection: Connection, now: int, slugs: Sequence[str] = ()) -> tuple[Member, ...]:
-    """The members, of these or of all that are not paused, who have a link that is due; the oldest first."""
-    oldest = select(func.min(links.c.next_check)).where(links.c.member_id == members.c.id).scalar_subquery()
-    asked = and_(members.c.removed_at.is_(None), members.c.paused.is_(False), oldest <= now)
-    query = select(members).where(asked).order_by(oldest, members.c.id)
-    return tuple(map(member_of, connection.execute(query.where(members.c.slug.in_(slugs)) if slugs else query)))
-
-
-def list_due(connection: Connection, member: Member, now: int, limit: int) -> tuple[Link, ...]:
-    """At most so many of the member's links that are due, the oldest first."""
-    columns = [links.c[field.name] for field in fields(Link)]
-    due = select(*columns).where(links.c.member_id == member.id, links.c.next_check <= now)
-    rows = connection.execute(due.order_by(links.c.next_check, links.c.record_id).limit(limit))
-    return tuple(Link(*row) for row in rows)
-
-
-def count_due(connection: Connection, member: Member, now: int) -> int:
-    """How many of the member's links are due."""
-    due = select(func.count()).where(links.c.member_id == member.id, links.c.next_check <= now)
-    return int(connection.execute(due).scalar_one())
 
 
 def put_link(connection: Connection, was: Link, link: Link) -> None:

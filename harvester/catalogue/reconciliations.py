@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from harvester.catalogue.commit import Fetched
 from harvester.catalogue.database import Catalogue, execute, insert_new, is_among, pack_values
 from harvester.catalogue.harvests import begin_harvest
 from harvester.catalogue.lists import SUPERSEDED
-from harvester.catalogue.members import Member, member_of
+from harvester.catalogue.members import Member
 from harvester.catalogue.tables import harvests, listed, lists, members, pages, records
 from harvester.catalogue.works import close_changes
 from harvester.datestamps import began_at, parse_datestamp
@@ -210,18 +210,9 @@ def plan_reconciliations(connection: Connection, now: int) -> int:
 _PLAN = update(members).where(members.c.id == bindparam("this")).values(next_reconcile=bindparam("turn"))
 
 
-def due_reconciliations(connection: Connection, now: int, limit: int = 100) -> tuple[Member, ...]:
-    """The members whose turn has come and that were harvested completely before, the longest waiting first."""
-    query = select(members).where(*_due(now)).order_by(members.c.next_reconcile, members.c.id).limit(limit)
-    return tuple(member_of(row) for row in connection.execute(query))
-
-
 def is_reconcile_due(connection: Connection, member: Member, now: int) -> bool:
-    """Whether `due_reconciliations` would name the member."""
-    return connection.execute(select(members.c.id).where(members.c.id == member.id, *_due(now))).first() is not None
-
-
-def _due(now: int) -> tuple[ColumnElement[bool], ...]:
+    """Whether the member's turn has come, and it was harvested completely before."""
     harvested = exists().where(lists.c.member_id == members.c.id, lists.c.watermark.is_not(None))
     active = (members.c.removed_at.is_(None), members.c.paused.is_(False))
-    return members.c.next_reconcile <= now, *active, harvested
+    due = select(members.c.id).where(members.c.id == member.id, members.c.next_reconcile <= now, *active, harvested)
+    return connection.execute(due).first() is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 import zstandard
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from harvester.catalogue.database import Catalogue, is_among, pack_values
 from harvester.catalogue.public_ids import decode_public_id, encode_public_id
@@ -91,17 +91,6 @@ def find_record(connection: Connection, public_id: str) -> CataloguedRecord | No
         return None
     found = connection.execute(_RECORDS.where(records.c.public_id == number))
     return next(_with_forms(connection, found.all()), None)
-
-
-def iter_changes(connection: Connection, after: tuple[int, int], until: int, limit: int) -> Iterator[CataloguedRecord]:
-    """At most `limit` records with forms, whose (datestamp, number) comes after `after`, up to and with the second
-    `until`, in that order."""
-    query = (
-        _RECORDS.where(tuple_(records.c.datestamp, records.c.id) > after, records.c.datestamp <= until)
-        .order_by(records.c.datestamp, records.c.id)
-        .limit(limit)
-    )
-    return _with_forms(connection, connection.execute(query).all())
 
 
 def get_records(connection: Connection, numbers: Iterable[int]) -> Iterator[CataloguedRecord]:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 from lxml import etree
 
+from harvester.catalogue.due import list_due, list_waiting
 from harvester.catalogue.files import (
     FullText,
     arrange_files,
@@ -24,15 +25,14 @@ from harvester.catalogue.files import (
     find_fulltexts,
     follow_records,
     get_rungs,
-    list_due,
     list_files,
-    list_waiting,
     postpone,
     put_fulltext,
 )
 from harvester.catalogue.leases import claim_host, release
 from harvester.catalogue.members import Member
 from harvester.catalogue.records import CataloguedRecord, get_records
+from harvester.catalogue.tables import fulltexts, members
 from harvester.catalogue.takedowns import find_records_down
 from harvester.errors import HarvestSupersededError, ThrottledError
 from harvester.fulltext.climb import Climb, Tools, request_url
@@ -117,7 +117,8 @@ class FullTexts:
         self.follow(context)
         now = context.catalogue.now()
         with context.catalogue.read() as connection:
-            waiting = [each for each in list_waiting(connection, now, slugs) if each.care.schedule.is_open(now)]
+            found = list_waiting(connection, fulltexts, now, slugs, members.c.fulltext.is_(True))
+        waiting = [each for each in found if each.care.schedule.is_open(now)]
         by_host: dict[str, list[Member]] = {}
         for member in waiting:
             by_host.setdefault(member.host, []).append(member)
@@ -173,7 +174,8 @@ class FullTexts:
             tools = Tools(catalogue, context.archive, fetcher, incoming(context), member, may, formats, rungs)
             while turn.ends and not visit.stopped:
                 with catalogue.read() as connection:
-                    due = {each.record_id: each for each in list_due(connection, member, catalogue.now(), _AT_A_LOOK)}
+                    some = list_due(connection, fulltexts, FullText, member, catalogue.now(), _AT_A_LOOK)
+                    due = {each.record_id: each for each in some}
                     found = list(get_records(connection, due))
                 if not due:
                     return

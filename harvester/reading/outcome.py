@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,10 +56,6 @@ class Reading:
     page_starts: tuple[int, ...] = ()
     pages: int = 0
     problems: tuple[Problem, ...] = ()
-
-    def page_of(self, position: int) -> int:
-        """The page that holds this character of the text, the first one being 1; 0 where there are no pages."""
-        return bisect_right(self.page_starts, position)
 
 
 @dataclass(frozen=True, slots=True)

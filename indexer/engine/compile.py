@@ -83,8 +83,8 @@ class Dialect(Protocol[Q]):
     def within(self, query: Q, limits: Sequence[Q]) -> Q:
         """The query where all limits match too; these change no score."""
 
-    def may_have(self, field: str, term: str) -> bool:
-        """False where it is known that no document has the term: it is left out."""
+    def had(self, fields: Sequence[str], terms: Sequence[str]) -> list[tuple[str, str]]:
+        """Each term in each of the fields (all of keys, or all of stems), without those known to be in no document."""
 
 
 class Compiler(Generic[Q]):
@@ -145,7 +145,7 @@ class Compiler(Generic[Q]):
     def _typed(self, typed: Typed) -> Q:
         """What the query finds, and works whose title is the text, these first, whatever is an operator in it."""
         query, title, words = self.compile(typed.node), title_order(typed.text), parse_words(typed.text)
-        if not self._dialect.may_have(TITLE_ORDER, title):
+        if not self._dialect.had((TITLE_ORDER,), (title,)):
             return query
         same = self._dialect.same_score(self._dialect.keyed(TITLE_ORDER, [title]), _TITLE)
         if typed.node == words:
@@ -189,12 +189,9 @@ class Compiler(Generic[Q]):
     def _word(self, token: Token, field: Field) -> Q:
         exact, stemmed = SEARCHED[field]
         found = [self._weighted(self._dialect.word(name, token.text), EXACT_WEIGHTS[name]) for name in exact]
-        found += [
-            self._weighted(self._dialect.word(name, stem), STEM_WEIGHTS[name])
-            for stem in (query_stems(token.source) if stemmed else ())
-            for name in stemmed
-            if self._dialect.may_have(name, stem)
-        ]
+        if stemmed:
+            had = self._dialect.had(stemmed, query_stems(token.source))
+            found += [self._weighted(self._dialect.word(name, stem), STEM_WEIGHTS[name]) for name, stem in had]
         return self._best(found)
 
     def _phrase(self, tokens: Sequence[Token], field: Field) -> Q:

@@ -22,7 +22,7 @@ from indexer.engine.elastic_indices import Build, Indices
 from indexer.engine.elastic_query import ElasticDialect, Query
 from indexer.engine.elastic_reading import WITH_DOCUMENTS, Reader, document_of, documents_in
 from indexer.engine.elastic_server import Server, ServerAddress
-from indexer.engine.elastic_words import ElasticCounted, ElasticWords
+from indexer.engine.elastic_words import ElasticCounted, ElasticWords, Values
 from indexer.engine.facets import count_facets, terms_of
 from indexer.engine.schema import (
     EXACT_WEIGHTS,
@@ -62,7 +62,7 @@ class ElasticEngine:
         self._writing = threading.Lock()
         self._seen: tuple[str, int] | None = None
         self._tags: tuple[float, frozenset[str]] = (0.0, frozenset())
-        self._values: dict[str, str] = {}
+        self._values: Values = {}
 
     def write(self, documents: Iterable[Document | Entry], deletions: Iterable[str], watermark: int) -> None:
         """Documents stand in the index, deletions do not, and all of it shows at once; an id in both stands.
@@ -107,17 +107,17 @@ class ElasticEngine:
         cursor = parse_cursor(request.cursor, sort)
         size = max(1, min(request.size, _WINDOW - 1))
         order = _order(sort)
+        groups = facet_groups(request)
         body: Query = {
-            "query": compiler.narrowed(request),
+            "query": compiler.compile(request.query) if any(groups) else compiler.narrowed(request),
             "size": size + 1,  # one more tells whether there are more
             "sort": order,
             "track_total_hits": True,
             **WITH_DOCUMENTS,
             **_place(cursor, order, size),
         }
-        groups = facet_groups(request)
         if any(groups):
-            body |= {"query": compiler.compile(request.query), "post_filter": _all_of(compiler.limits(request))}
+            body["post_filter"] = _all_of(compiler.limits(request))
         if groups:
             body["aggs"] = {
                 str(without): {

@@ -65,9 +65,10 @@ class ElasticDialect:
     def within(self, query: Query, limits: Sequence[Query]) -> Query:
         return {"bool": {"must": [query], "filter": list(limits)}}
 
-    def may_have(self, field: str, term: str) -> bool:
+    def had(self, fields: Sequence[str], terms: Sequence[str]) -> list[tuple[str, str]]:
         """A stem of a language that no text of the index is in is had by none; of others nothing is known."""
-        return term[:_TAG] in self._tags or field not in STEM_WEIGHTS
+        stems = STEM_WEIGHTS.keys() >= set(fields)
+        return [(field, term) for term in terms if not stems or term[:_TAG] in self._tags for field in fields]
 
     def completing(self, typed: Sequence[str]) -> Query:
         """Titles that have these tokens side by side, the last one begun."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -83,4 +83,4 @@ def documents_in(answer: Mapping[str, Any]) -> list[Document]:
 
 def document_of(hit: Mapping[str, Any]) -> Document:
     """The document of one hit."""
-    return unpack(b64decode(hit["fields"]["document"][0]))
+    return unpack(a2b_base64(hit["fields"]["document"][0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from indexer.engine.compile import Compiler
 from indexer.engine.elastic_query import ElasticDialect, Query
@@ -17,11 +17,13 @@ _NEAR = 50  # words that come into question for one that is unknown, a field
 _MOST_KEPT = 200_000
 _NO_HITS: Query = {"size": 0, "track_total_hits": False}
 
+Values: TypeAlias = dict[tuple[KeyField, int], str]
+
 
 class ElasticWords:
     """The `Vocabulary` of an index. `known` keeps the values that numbers stand for, which never change."""
 
-    def __init__(self, reader: Reader, dialect: ElasticDialect, known: dict[str, str]) -> None:
+    def __init__(self, reader: Reader, dialect: ElasticDialect, known: Values) -> None:
         self._reader = reader
         self._dialect = dialect
         self._known = known
@@ -92,11 +94,11 @@ class ElasticWords:
         return {number: value for (_, number), value in self._values_of([(kind, each) for each in numbers]).items()}
 
     def _values_of(self, wanted: Collection[tuple[KeyField, int]]) -> dict[tuple[KeyField, int], str]:
-        beginnings = {numbered(kind, number): (kind, number) for kind, number in wanted}
-        unknown = [beginning for beginning in beginnings if beginning not in self._known]
+        unknown = [pair for pair in dict.fromkeys(wanted) if pair not in self._known]
         if len(self._known) + len(unknown) > _MOST_KEPT:
             self._known.clear()
-            unknown = list(beginnings)
+            unknown = list(dict.fromkeys(wanted))
+        beginnings = [numbered(kind, number) for kind, number in unknown]
         searches = [
             {
                 "query": self._dialect.starting(SHARED_KEYS, beginning),
@@ -105,16 +107,14 @@ class ElasticWords:
                 "docvalue_fields": [SHARED_KEYS],
                 "stored_fields": "_none_",
             }
-            for beginning in unknown
+            for beginning in beginnings
         ]
-        for beginning, answer in zip(unknown, self._reader.search_each(searches), strict=True):
+        answers = self._reader.search_each(searches)
+        for pair, beginning, answer in zip(unknown, beginnings, answers, strict=True):
             for hit in answer["hits"]["hits"]:
-                self._known[beginning] = next(each for each in hit["fields"][SHARED_KEYS] if each.startswith(beginning))
-        return {
-            pair: self._known[beginning].removeprefix(beginning)
-            for beginning, pair in beginnings.items()
-            if beginning in self._known
-        }
+                key = next(each for each in hit["fields"][SHARED_KEYS] if each.startswith(beginning))
+                self._known[pair] = key.removeprefix(beginning)
+        return {pair: value for pair in wanted if (value := self._known.get(pair)) is not None}
 
 
 class ElasticCounted:

@@ -74,6 +74,9 @@ _LAST = "\U0010ffff"  # sorts behind every text
 _NO_YEAR = 10_000
 _STORED = tuple(field.name for field in fields(Document))
 _values = attrgetter(*_STORED)
+_MADE = tuple(
+    (made, _STORED.index(name)) for made, name in ((Holder, "holders"), (Text, "titles"), (Text, "abstracts"))
+)
 _short = lru_cache(maxsize=65_536)(streams)  # of subjects, which come again and again
 _LAYOUT = 3  # raise it when `project` puts other values into the same fields
 
@@ -289,9 +292,7 @@ def _decode(text: str | bytes) -> Any:
 
 def unpack(stored: bytes) -> Document:
     """The document that `pack` was given."""
-    values = dict(zip(_STORED, _decode(stored), strict=True))
-    made: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    made["holders"] = tuple(Holder(*parts) for parts in values["holders"])
-    for name in ("titles", "abstracts"):
-        made[name] = tuple(Text(*parts) for parts in values[name])
-    return Document(**made)
+    values: list[Any] = [tuple(value) if value.__class__ is list else value for value in _decode(stored)]
+    for made, at in _MADE:
+        values[at] = tuple([made(*parts) for parts in values[at]])
+    return Document(*values)

@@ -60,8 +60,8 @@ class TantivyDialect:
     def within(self, query: Query, limits: Sequence[Query]) -> Query:
         return self.combined(must=[query, *(Query.const_score_query(limit, 0.0) for limit in limits)])
 
-    def may_have(self, field: str, term: str) -> bool:
-        return bool(self._searcher.doc_freq(field, term))
+    def had(self, fields: Sequence[str], terms: Sequence[str]) -> list[tuple[str, str]]:
+        return [(field, term) for term in terms for field in fields if self._searcher.doc_freq(field, term)]
 
     def completing(self, typed: Sequence[str]) -> Query:
         """Titles that have these tokens side by side, the last one begun."""

@@ -56,11 +56,6 @@ class PublicationDate:
     day: int | None
     raw: str
 
-    @property
-    def precision(self) -> str:
-        """One of "year", "month", "day"."""
-        return "day" if self.day else "month" if self.month else "year"
-
     def isoformat(self) -> str:
         """The date in ISO 8601, cut to its precision."""
         return "-".join([f"{self.year:04}"] + [f"{part:02}" for part in (self.month, self.day) if part])

@@ -98,16 +98,9 @@ def classify(raw: str, element: str = "identifier") -> tuple[Identifier, ...]:
     return tuple([Identifier(kind, normalised, raw) for kind, normalised in found])
 
 
-def find_url(value: str) -> str | None:
-    """The value as an http(s) address that is safe to show and to follow, mended; else None.
-
-    It has a host, and neither credentials nor white space nor control characters.
-    """
-    match = _find_url(value)
-    return f"{match[1].lower()}://{match[2]}" if match else None
-
-
 def _find_url(value: str) -> re.Match[str] | None:
+    """The parts of an http(s) address that is safe to show and to follow: with a host, without credentials, white space
+    or control characters."""
     if len(value) > LONGEST_URL or _NEVER_IN_URL.search(value):
         return None
     # seen: `https:/www.ncbi.nlm.nih.gov/...`, one slash; and no scheme at all

@@ -21,7 +21,7 @@ from harvester.catalogue.harvests import begin_harvest, finish_harvest, get_run,
 from harvester.catalogue.lists import ListState, finish_pass, get_lists, start_pass
 from harvester.catalogue.members import Member, add_member
 from harvester.catalogue.public_ids import decode_public_id, encode_public_id, make_public_id
-from harvester.catalogue.records import CataloguedRecord, find_record, get_records, iter_changes, iter_records
+from harvester.catalogue.records import CataloguedRecord, find_record, get_records, iter_records
 from harvester.catalogue.tables import clock, forms, lists, metadata, pages, problems, records
 from harvester.errors import CatalogueError, HarvestSupersededError
 from harvester.oai.page import FailedRecord, Header, Page, Record, ResumptionToken
@@ -312,7 +312,6 @@ def find_record_text(run: Run, public_id: str) -> bytes:
         found = find_record(connection, public_id)
         assert found is not None
         assert list(get_records(connection, [found.number])) == [found]
-        assert list(iter_changes(connection, (0, 0), 2**40, 10)) == [found]
         assert find_record(connection, "0" * 12) is None
     return found.forms[0].xml
 
@@ -574,11 +573,6 @@ def test_records_are_walked_in_batches_in_the_order_of_their_numbers(run: Run) -
     for batch in (1, 7, 25, 100):
         assert [r.identifier for r in iter_records(run.catalogue, batch=batch)] == [f"x{n}" for n in range(25)]
     assert not list(iter_records(run.catalogue, ["nobody"]))
-    with run.catalogue.read() as connection:
-        first = list(iter_changes(connection, (0, 0), 1000, 10))
-        rest = list(iter_changes(connection, (1000, first[-1].number), 1000, 100))
-        assert not list(iter_changes(connection, (0, 0), 999, 10))
-    assert [r.identifier for r in first + rest] == [f"x{n}" for n in range(25)]
 
 
 def test_a_write_survives_the_process_and_a_reader_sees_one_state(run: Run) -> None:

@@ -236,9 +236,7 @@ def test_a_state_does_not_depend_on_the_file_before(reader: Reader, shared_data:
 
 def test_a_real_thesis_has_its_words_and_its_pages(reader: Reader, shared_data: Path) -> None:
     reading = reader.read(shared_data / "pdf" / "unud-proposal-id-p1-6.pdf")
-    position = reading.text.index("DAFTAR ISI")
     assert reading.language == "id"
-    assert reading.page_of(position) == 5
     assert reading.text[reading.page_starts[4] :].startswith("DAFTAR ISI")
     assert "\niii\n" not in reading.text  # the page numbers of its front matter
 
@@ -365,13 +363,13 @@ def test_a_word_file_has_its_paragraphs_and_the_pages_that_word_saw(reader: Read
     reading = reader.read(save(word(body), "skripsi.pdf"))  # whatever it is called
     assert (reading.state, reading.language, reading.pages) == ("text", "id", 2)
     assert reading.text == f"{WORDS}\n{WORDS}\n{WORDS}\nBab dua\tmulai\n"
-    assert reading.page_of(reading.text.index("Bab dua")) == 2
+    assert reading.page_starts == (0, reading.text.index("Bab dua"))
 
 
 def test_an_epub_is_read_in_its_order_with_a_start_for_each_part(reader: Reader, save: Save) -> None:
     reading = reader.read(save(book({"zebra": "Bagian pertama", "alam": "Bagian kedua"})))
     assert (reading.media_type, reading.text) == ("application/epub+zip", "Bagian pertama\nBagian kedua\n")
-    assert [reading.page_of(reading.text.index(word)) for word in ("pertama", "kedua")] == [1, 2]
+    assert reading.page_starts == (0, reading.text.index("Bagian kedua"))
 
 
 def test_a_book_that_is_locked_by_its_shop_is_encrypted_and_one_with_locked_typefaces_is_not(

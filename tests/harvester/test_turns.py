@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from fakes.provider import FakeProvider, FakeRecord, FakeRepository, Fault, Request
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from harvester.archive import Archive, page_key
@@ -70,15 +71,41 @@ class Network:
             query = select(members.c.next_run, members.c.failures).where(members.c.slug == slug)
             return tuple(connection.execute(query).one())  # type: ignore[return-value]  # two columns
 
-    def free(self) -> bool:
+    def count_turns(self) -> int:
         with self.catalogue.read() as connection:
-            return connection.execute(select(leases)).first() is None
+            return connection.execute(select(func.count()).select_from(leases)).scalar_one()
+
+    def free(self) -> bool:
+        return self.count_turns() == 0
 
 
 @pytest.fixture
 def network(tmp_path: Path, catalogue_url: str, archive: Archive) -> Iterator[Network]:
     with ExitStack() as stack:
         yield Network(catalogue_url, tmp_path, archive, stack)
+
+
+def test_two_workers_share_hosts_that_one_could_ask_alone(
+    network: Network, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harvester.worker._LOOK_SECONDS", 600)
+    gate = threading.Event()
+    with ExitStack() as stack:
+        network.providers += [stack.enter_context(FakeProvider(f"127.0.2.{host}")) for host in range(4, 9)]
+        slugs = [f"m{host}" for host in range(8)]
+        for host, slug in enumerate(slugs):
+            network.add(slug, host).on_request = lambda request: gate.wait(60) if request.number == 3 else None
+        contexts = [HarvestContext(network.settings, network.catalogue, archive) for _ in range(2)]
+        workers = [threading.Thread(target=work, args=(context,), kwargs={"once": True}) for context in contexts]
+        for turns, worker in enumerate(workers, 1):
+            worker.start()
+            wait_until(lambda turns=turns: network.count_turns() >= 4 * turns)
+        contexts[0].stop.set()
+        gate.set()
+        for worker in workers:
+            worker.join(60)
+    outcomes = [run.outcome for slug in slugs for run in network.runs(slug)[:1]]
+    assert Counter(outcomes) == {"complete": 4, "incomplete": 4}
 
 
 def test_who_is_due_is_harvested_and_is_due_again_as_its_rule_says(network: Network) -> None:

@@ -13,7 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer import indonesian
-from indexer.analysis import exact_stream, fold, is_unspaced, query_stems, seen_words, streams, tag_of, tokenize, words
+from indexer.analysis import (
+    common_letters,
+    exact_stream,
+    fold,
+    is_unspaced,
+    query_stems,
+    seen_words,
+    stem_of,
+    streams,
+    tag_of,
+    tokenize,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +180,49 @@ def test_no_stem_swallows_a_crowd_of_real_words(shared_data: Path) -> None:
             classes[indonesian.stem(word)].add(word)
     assert max(map(len, classes.values())) <= 14
     assert len(classes) < 0.85 * sum(map(len, classes.values()))
+
+
+# Beginnings, roots and ends, of which words are made.
+_PARTS = {
+    "id": """
+me mem men meng meny pe pem pen peng peny per ber ter di ke
+kelilingi kebumi kata tani desa ajar nilai milik rencana rumah sapu pukul tulis uji air kaji gizi ku
+kan i an nya annya inya
+""",
+    "en": """
+re un y
+sky die lie hop hope cri abl gener vietnam y by go skies dying gently early inning relat cit bl
+s es ed ing ly ies eedly ization ational ator aliti fulness iveness biliti ogi ement ent able ical
+""",
+}
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data(), st.sampled_from(sorted(_PARTS)))
+def test_every_word_has_the_letters_common_to_its_stem(data: st.DataObject, tag: str) -> None:
+    before, roots, behind = map(str.split, _PARTS[tag].strip().splitlines())
+    root = st.one_of(st.sampled_from(roots), st.text("aeioukstpnmryd1", max_size=6))
+    parts = st.tuples(
+        st.lists(st.sampled_from(before), max_size=2), root, st.lists(st.sampled_from(behind), max_size=3)
+    )
+    first, middle, last = data.draw(parts)
+    word = "".join((*first, middle, *last)) or "a"
+    letters = common_letters(stem_of(word, tag))
+    assert letters is not None
+    assert letters in f" {word} "
+
+
+def test_real_words_have_the_letters_common_to_their_stem(shared_data: Path) -> None:
+    with gzip.open(shared_data / "records" / "itb-digilib-a.jsonl.gz", "rt") as lines:
+        texts = [
+            text
+            for line, _ in zip(lines, range(2000), strict=False)
+            for text in json.loads(line)["dc"].get("title", [])
+        ]
+    found = {word for text in texts for word in words(text) if word.isascii()}
+    assert len(found) > 2000
+    stems = {(word, tag): stem_of(word, tag) for word in found for tag in ("id", "en")}
+    assert [pair for pair, stem in stems.items() if (common_letters(stem) or "") not in f" {pair[0]} "] == []
 
 
 @settings(max_examples=500, deadline=None)

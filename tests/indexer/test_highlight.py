@@ -35,6 +35,15 @@ def matcher(query: str) -> Matcher:
         ("学习", "机器学习方法", "zh", ["学习"]),
         ("batik -jawa", "batik jawa", "id", ["batik"]),
         ("year:2019", "tahun 2019", "id", []),
+        (
+            "kaji ada di",
+            "Mengkaji kajian: yang ada di sana, diadakan",
+            "id",
+            ["Mengkaji", "kajian", "ada", "di", "diadakan"],
+        ),
+        ("technology", "Technological TECHNOLOGIES, technique", "en", ["Technological", "TECHNOLOGIES"]),
+        ("quran jum'at", "Qur'an, Jum`at dan Al-Qur'annya", "id", ["Qur'an", "Jum`at", "Qur'annya"]),
+        ("batiks bat*", "Batik, batu, baru", "en", ["Batik", "batu"]),
         ("10.1234/abc", "see 10.1234/abc", "en", ["10", "1234", "abc"]),
         ("études", "Une etude des ÉTUDES", "fr", ["etude", "ÉTUDES"]),
     ],
@@ -57,10 +66,12 @@ _ODD = "aeLl sd.Q1-–'’`ʼé\u0301\u00ad學习สø\n"
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.one_of(st.text(_ODD, max_size=30), st.text(max_size=30)), st.sampled_from(["en", "fr", "ru", None]))
+@given(st.one_of(st.text(_ODD, max_size=30), st.text(max_size=30)), st.sampled_from(["id", "en", "fr", "ru", None]))
 def test_every_token_that_a_query_finds_is_marked_and_no_other(text: str, language: str | None) -> None:
     tokens = tokenize(text)
     for one in tokens[:3]:
+        if len(tokenize(one.text)) > 1:
+            continue  # a sign that stands for two: a reader who types these looks for each
         wanted = {one.text, *query_stems(one.text)}
         expected = [
             (token.start, token.end)
