@@ -32,7 +32,9 @@ def find_target(connection: Connection, text: str) -> Target | None:
     """The record or the file that is meant by a public id, a checksum, or the address of a record or of a copy."""
     text = text.strip().partition("?")[0].partition("#")[0]
     if _FILE.fullmatch(text):
-        return Target(text.lower(), sha256=text.lower()) if find_kept(connection, text.lower()) else None
+        named = text.lower()
+        is_known = find_kept(connection, named) or find_takedown(connection, None, named)
+        return Target(named, sha256=named) if is_known else None
     found = _ADDRESS.fullmatch(text)
     record = find_record(connection, found[1].lower()) if found else None
     if found is None or record is None:
