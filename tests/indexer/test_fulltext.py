@@ -626,6 +626,15 @@ def test_a_record_that_is_taken_down_is_not_asked_for_until_that_is_lifted(scene
     with scene.catalogue.write() as connection:
         assert lift_takedown(connection, number, None, "it may be shown", scene.clock.seconds)
         assert not is_file_down(connection, sha256, number)
+        assert len(list_copies(connection, [number])[number]) == 1  # before anything is fetched
+    known, thing = scene.known(number), scene.site.things["/1.pdf"]
+    assert (known.state, known.reason, known.rung) == ("held", None, "metadata")
+    scene.site.things["/1.pdf"] = Thing(status=500)
+    assert scene.fetch() == ["server-error"]
+    with scene.catalogue.read() as connection:
+        assert len(list_copies(connection, [number])[number]) == 1
+    scene.site.things["/1.pdf"] = thing
+    scene.clock.seconds += 2 * DAY
     assert scene.fetch() == ["held"]
     (record,) = iter_records(scene.catalogue)
     assert not record.deleted
