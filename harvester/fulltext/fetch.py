@@ -52,7 +52,7 @@ Allowed = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file on the disk that is complete, where nobody else writes to it."""
+    """A file on the disk that is complete, where nobody else writes to it; `url`: where redirects led."""
 
     path: Path
     sha256: str
@@ -60,6 +60,7 @@ class Fetched:
     media_type: str
     etag: str | None
     last_modified: str | None
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ class Fetcher:
             checksum = file_digest(file, "sha256").hexdigest()
         size = part.size
         etag, last_modified = part.validators()
-        return Fetched(part.path, checksum, size, media_type, etag, last_modified)
+        return Fetched(part.path, checksum, size, media_type, etag, last_modified, final)
 
 
 class _Part:

@@ -40,6 +40,7 @@ from harvester.catalogue.files import (
     list_copies,
     list_files,
     list_unread,
+    mark_damaged,
 )
 from harvester.catalogue.harvests import begin_harvest, finish_harvest, note_problem
 from harvester.catalogue.leases import claim_host, release
@@ -53,7 +54,7 @@ from harvester.fulltext.fixity import verify_files
 from harvester.fulltext.keep import get_text, read_waiting, text_key
 from harvester.fulltext.run import FullTexts, may_ask
 from harvester.fulltext.states import REASONS, Outcome, after_attempt
-from harvester.fulltext.takedown import lift_takedown, take_down
+from harvester.fulltext.takedown import find_target, lift_takedown, take_down
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.settings import Settings
@@ -705,6 +706,15 @@ def test_a_record_that_is_taken_down_is_not_asked_for_until_that_is_lifted(scene
     with scene.catalogue.write() as connection:
         assert lift_takedown(connection, number, None, "it may be shown", scene.clock.seconds)
         assert not is_file_down(connection, sha256, number)
+        assert len(list_copies(connection, [number])[number]) == 1  # before anything is fetched
+    known, thing = scene.known(number), scene.site.things["/1.pdf"]
+    assert (known.state, known.reason, known.rung) == ("held", None, "metadata")
+    scene.site.things["/1.pdf"] = Thing(status=500)
+    assert scene.fetch() == ["server-error"]
+    with scene.catalogue.read() as connection:
+        assert len(list_copies(connection, [number])[number]) == 1
+    scene.site.things["/1.pdf"] = thing
+    scene.clock.seconds += 2 * DAY
     assert scene.fetch() == ["held"]
     (record,) = iter_records(scene.catalogue)
     assert not record.deleted
@@ -723,7 +733,60 @@ def test_a_file_that_is_taken_down_does_not_come_back_from_another_member(scene:
         assert list_copies(connection, [number]) == {}
     (other,) = scene.put("b", {"identifier": [scene.site.url("/2.pdf")]})
     assert scene.fetch() == ["taken-down"]
-    assert scene.files(other)[0].sha256 is None
+    with scene.catalogue.write() as connection:
+        assert list_copies(connection, [other]) == {}
+        lift_takedown(connection, None, scene.files(number)[0].sha256, "settled", NOW)
+    assert scene.fetch() == ["held", "held"]
+
+
+def test_from_where_a_file_was_taken_down_no_other_comes_until_that_is_lifted(scene: Scene) -> None:
+    scene.site.things |= {"/1.pdf": Thing(status=302, headers={"Location": "/real.pdf"}), "/real.pdf": pdf("x")}
+    (number,) = scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    scene.fetch()
+    with scene.catalogue.write() as connection:
+        sha256 = scene.files(number)[0].sha256
+        take_down(connection, None, sha256, "a court says so", NOW)
+    scene.site.things |= {"/real.pdf": pdf("x stamped"), "/2.pdf": scene.site.things["/1.pdf"]}
+    asked = scene.site.paths().count("/1.pdf")
+    for path in ("/1.pdf", "/2.pdf", "/real.pdf"):  # the same, another that leads there, and where it led
+        scene.clock.seconds += 4000 * DAY
+        scene.put("a", {"identifier": [scene.site.url(path)]})
+        assert scene.fetch() == ["taken-down"]
+        with scene.catalogue.read() as connection:
+            assert list_copies(connection, [number]) == {}
+    assert scene.site.paths().count("/1.pdf") == asked
+    assert len(scene.kept()) == 1
+    with scene.catalogue.write() as connection:
+        mark_damaged(connection, str(sha256), NOW)  # what is lost bars as before
+    assert scene.fetch() == ["taken-down"]
+    with scene.catalogue.write() as connection:
+        target = find_target(connection, str(sha256))
+        assert target is not None
+        assert lift_takedown(connection, None, target.sha256, "settled", scene.clock.seconds)
+    assert scene.fetch() == ["held"]
+    with scene.catalogue.read() as connection:
+        (copy,) = list_copies(connection, [number])[number]
+    assert copy.sha256 != sha256
+
+
+def test_a_file_that_is_taken_down_while_the_next_one_comes_is_not_replaced(scene: Scene) -> None:
+    thing = scene.site.things["/1.pdf"] = pdf("x")
+    (number,) = scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    scene.fetch()
+    sha256 = scene.files(number)[0].sha256
+
+    def take_it_down() -> None:
+        with scene.catalogue.write() as connection:
+            take_down(connection, None, sha256, "a court says so", NOW)
+
+    scene.site.things["/1.pdf"] = replace(thing, body=pdf("x stamped").body, at_half=take_it_down)
+    scene.clock.seconds += 4000 * DAY
+    assert scene.fetch() == ["taken-down"]
+    assert scene.files(number)[0].sha256 == sha256
+    with scene.catalogue.write() as connection:
+        assert list_copies(connection, [number]) == {}
+        lift_takedown(connection, None, sha256, "settled", NOW)
+        assert len(list_copies(connection, [number])[number]) == 1
 
 
 def test_a_damaged_file_is_found_and_fetched_again(scene: Scene) -> None:
