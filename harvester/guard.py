@@ -24,7 +24,12 @@ from harvester.settings import Settings
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")  # the last four bytes are an IPv4 address
-_DEAD = (IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv4Network("192.88.99.0/24"))  # 6to4, Teredo, their relay
+_DEAD = (
+    *(IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv4Network("192.88.99.0/24")),  # 6to4, Teredo, their relay
+    # For protocols and examples, which not every release of Python says. Spec: RFC 6890, 9637.
+    *(IPv4Network("192.0.0.0/24"), IPv6Network("3fff::/20")),
+    IPv4Network("168.63.129.16"),  # where Azure answers its own machines
+)
 
 _TRIED = 3  # addresses of one name
 _LONGEST_HEAD = 300.0  # seconds, where the request sets no timeout
@@ -128,27 +133,44 @@ class _Lines:
             line += self._fp.read(come.find(b"\n") + 1 or len(come))
         return line
 
+    def close(self) -> None:
+        self._fp.close()
+
 
 class _Response(HTTPResponse):
-    """An answer whose head must be complete within the timeout: one that drips never meets that of a socket."""
+    """An answer whose head must be complete within the timeout, and so must each line between the parts of its body:
+    one that drips never meets that of a socket."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._sock = sock
 
     def begin(self) -> None:
-        sock, fp = self._sock, self.fp
-        timeout = sock.gettimeout()
-        ends = time.monotonic() + (timeout or _LONGEST_HEAD)
-        come = fp.peek()
+        come = self.fp.peek()
         if b"\r\n\r\n" in come and come.startswith(_BEGINNINGS):  # nearly always: there is nothing to wait for
             super().begin()
             return
-        self.fp = cast("BufferedReader", _Lines(fp, sock, ends))
-        try:
+        with self._by_lines():
             super().begin()
+
+    def _read_next_chunk_size(self) -> int:
+        with self._by_lines():
+            size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # of the library, whose stubs lack it
+            return size
+
+    def _read_and_discard_trailer(self) -> None:
+        with self._by_lines():
+            super()._read_and_discard_trailer()  # type: ignore[misc]  # as above
+
+    @contextmanager
+    def _by_lines(self) -> Iterator[None]:
+        sock, fp = self._sock, self.fp
+        timeout = sock.gettimeout()
+        self.fp = cast("BufferedReader", _Lines(fp, sock, time.monotonic() + (timeout or _LONGEST_HEAD)))
+        try:
+            yield
         finally:
-            self.fp = fp
+            self.fp = self.fp and fp  # none where the library has closed it
             sock.settimeout(timeout)
 
 

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 from harvester.catalogue.leases import claim_host, release, renew
 from harvester.catalogue.links import Outcome
 from harvester.errors import ThrottledError, UnreachableError
-from harvester.guard import PrivateAddressError, guarded_session, is_this_machine
+from harvester.guard import PrivateAddressError, guarded_session, hung_up_after, is_this_machine
 from harvester.oai.transport import parse_retry_after
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
@@ -312,11 +312,12 @@ class Visit:
     def _read(self, response: requests.Response, most: int) -> bytes:
         body = bytearray()
         ends = time.monotonic() + self._pace.read
-        while len(body) < most and time.monotonic() < ends:
-            chunk = response.raw.read1(most - len(body), decode_content=True)
-            if not chunk:
-                break
-            body += chunk
+        with hung_up_after(self._pace.read, response):
+            while len(body) < most and time.monotonic() < ends:
+                chunk = response.raw.read1(most - len(body), decode_content=True)
+                if not chunk:
+                    break
+                body += chunk
         return bytes(body)
 
 
@@ -336,7 +337,8 @@ def is_web_address(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    # Whoever connects takes a backslash for the end of the host, and what is looked at here stands behind it.
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "\\" not in parts.netloc
 
 
 def _outcome(status: int) -> Outcome:

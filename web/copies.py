@@ -21,7 +21,7 @@ from harvester.archive import file_key
 from harvester.catalogue.files import Copy, list_copies, list_files
 from harvester.catalogue.members import find_member
 from harvester.catalogue.records import CataloguedRecord, find_record
-from harvester.catalogue.takedowns import find_records_down, is_file_down
+from harvester.catalogue.takedowns import find_barred, find_records_down, is_file_down
 from harvester.datestamps import from_epoch
 from harvester.errors import ObjectNotFoundError
 from harvester.fulltext.rights import find_bar
@@ -133,7 +133,9 @@ def file(record_id: str, checksum: str) -> ResponseReturnValue:
         files = list_files(connection, [record.number]).get(record.number, ())
         known = [each for each in files if (each.sha256 or "").startswith(checksum)]
         down = record.number in find_records_down(connection, [record.number])
+        barred = {url for _, url in find_barred(connection, [record.number])}
         down = down or any(is_file_down(connection, each.sha256) for each in known if each.sha256)
+        down = down or any(barred & {each.url, each.led_to} for each in known)
         member = find_member(connection, record.member)
         description = describe(record, this_year=from_epoch(now).year)
         shown = list_shown(connection, [(record, description)], now).get(record.number, ())

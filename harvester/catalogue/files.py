@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, null, or
 from harvester.catalogue.database import insert_new, is_among, pack_values
 from harvester.catalogue.members import Member
 from harvester.catalogue.tables import files, fulltexts, members, records, rungs, takedowns, texts
+from harvester.catalogue.takedowns import find_barred, is_file_down
 from harvester.catalogue.works import close_changes, get_cursor, list_changes, move_cursor, touch_works
 
 _CURSOR = "fulltext"
@@ -53,6 +54,7 @@ class File:
     etag: str | None = None
     last_modified: str | None = None
     attempts: int = 0
+    led_to: str | None = None
     id: int = 0
 
 
@@ -160,8 +162,9 @@ def list_copies(
 ) -> dict[int, tuple[Copy, ...]]:
     """The files of these records that may be shown, in reading order, by the record's number.
 
-    Those of live records that are held, whose member wants full texts, and that were not taken down. Without page
-    starts, which are many, where these are not asked for.
+    Those of live records that are held, whose member wants full texts, and that were not taken down, neither by
+    themselves nor with what came from the same address. Without page starts, which are many, where these are not asked
+    for.
     """
     down = select(takedowns.c.id).where(
         takedowns.c.lifted_at.is_(None),
@@ -171,7 +174,7 @@ def list_copies(
     columns: list[ColumnElement[Any]] = [*(files.c[name] for name in of_file), texts.c.state, texts.c.language]
     columns += [texts.c.page_starts if page_starts else null().label("page_starts"), texts.c.characters]
     query = (
-        select(*columns)
+        select(*columns, files.c.led_to)
         .join(fulltexts, fulltexts.c.record_id == files.c.record_id)
         .join(records, records.c.id == files.c.record_id)
         .join(members, members.c.id == records.c.member_id)
@@ -181,8 +184,11 @@ def list_copies(
         .order_by(files.c.record_id, files.c.position)
     )
     found: dict[int, list[Copy]] = {}
+    barred = find_barred(connection, numbers)
     for row in connection.execute(query, pack_values(connection, list(numbers))):
-        copy = Copy(*row)
+        if not barred.isdisjoint({(row.record_id, row.url), (row.record_id, row.led_to)}):
+            continue
+        copy = Copy(*row[:-1])
         found.setdefault(copy.record_id, []).append(
             replace(copy, page_starts=tuple(copy.page_starts or ()), characters=copy.characters or 0)
         )
@@ -277,10 +283,13 @@ def mark_unread(connection: Connection, sha256: str) -> None:
 
 def mark_damaged(connection: Connection, sha256: str, now: int) -> tuple[int, ...]:
     """The archive does not hold the file whole any more: its records are due, ask for it unconditionally, and are shown
-    without it; who they are. Only for transactions that are alone."""
+    without it; who they are. One that is down stays known by its checksum, which bars its addresses. Only for
+    transactions that are alone."""
     mine = files.c.sha256 == sha256
     numbers = tuple(connection.execute(select(files.c.record_id).where(mine).distinct()).scalars())
-    lost = {"state": "failed", "reason": "damaged", "sha256": None, "etag": None, "last_modified": None}
+    lost = {"state": "failed", "reason": "damaged", "etag": None, "last_modified": None}
+    if not is_file_down(connection, sha256):
+        lost["sha256"] = None
     connection.execute(update(files).where(mine).values(lost))
     connection.execute(delete(texts).where(texts.c.sha256 == sha256))
     due = update(fulltexts).where(is_among(fulltexts.c.record_id), fulltexts.c.state != "withheld")

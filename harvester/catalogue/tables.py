@@ -324,6 +324,7 @@ files = Table(
     Column("record_id", ForeignKey("records.id"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("url", Text, nullable=False),
+    Column("led_to", Text),  # where redirects led when it was fetched
     Column("role", String(12), nullable=False),  # text, front, back, supplement, licence, thumbnail
     Column("rung", String(16), nullable=False),
     Column("state", String(12), nullable=False),  # kept, failed, left, gone

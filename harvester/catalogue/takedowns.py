@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, update
 
 from harvester.catalogue.database import is_among, pack_values
-from harvester.catalogue.tables import records, takedowns
+from harvester.catalogue.tables import files, records, takedowns
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,15 @@ def is_file_down(connection: Connection, sha256: str, record: int | None = None)
         named = or_(named, takedowns.c.record_id == record)
     query = select(takedowns.c.id).where(named, takedowns.c.lifted_at.is_(None)).limit(1)
     return connection.execute(query).first() is not None
+
+
+def find_barred(connection: Connection, numbers: Collection[int]) -> frozenset[tuple[int, str]]:
+    """Addresses, by record, from which one of these records had a file that is down, before redirects and after: the
+    next file that comes from there is the same with another stamp on it."""
+    down = select(takedowns.c.sha256).where(takedowns.c.sha256.is_not(None), takedowns.c.lifted_at.is_(None))
+    query = select(files.c.record_id, files.c.url, files.c.led_to).where(is_among(files.c.record_id))
+    rows = connection.execute(query.where(files.c.sha256.in_(down)), pack_values(connection, list(numbers)))
+    return frozenset((row.record_id, url) for row in rows for url in (row.url, row.led_to) if url)
 
 
 _ALL = select(*[takedowns.c[field.name] for field in fields(Takedown)])

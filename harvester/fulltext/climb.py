@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
+from sqlalchemy import Connection
+
 from harvester.archive import Archive
 from harvester.catalogue import Catalogue
 from harvester.catalogue.files import File, Rung, put_file, touch_records
 from harvester.catalogue.members import Member
-from harvester.catalogue.takedowns import is_file_down
+from harvester.catalogue.takedowns import find_barred, is_file_down
 from harvester.fulltext.candidates import Candidate
 from harvester.fulltext.fetch import Fetcher, drop_part
 from harvester.fulltext.keep import keep_file
@@ -77,6 +79,8 @@ class Climb:
                 self.tried.append((rung, bears))
                 if bears:
                     return self._held(rung, files, candidates)
+                if any(file.reason == "taken-down" for file in files):
+                    return self._missing()  # other ways lead to the same file
         return self._missing()
 
     def _worth(self, source: str) -> float:
@@ -140,14 +144,16 @@ class Climb:
             file = replace(before, position=position)
         else:
             file = self._fetch(candidate, before, fresh)
-        changed = file.state == "kept" and file.sha256 != (before and before.sha256)
+        changed = _held_as(file) != _held_as(before)
         shown = changed and bool(self._known)  # at the first attempt, what it comes to shows the work anew
         with self._tools.catalogue.write(beside=not shown) as connection:
+            if file.state == "kept" and self._is_barred(connection, file.url, file.led_to):
+                file = self._withhold(before, fresh)  # it was taken down meanwhile
             put_file(connection, file)
             if shown:
                 touch_records(connection, [self._record])
         for url in (candidate.url, candidate.instead):
-            if file.state == "kept":
+            if file.state == "kept" or file.reason == "taken-down":
                 drop_part(self._tools.folder, url)
         self._asked[candidate.url] = file
         return file
@@ -156,6 +162,9 @@ class Climb:
         known = before if before and before.state == "kept" and before.sha256 else None
         is_page = candidate.media_type == "text/html"
         failure: FetchError | None = None
+        with self._tools.catalogue.read() as connection:
+            if self._is_barred(connection, candidate.url, candidate.instead):
+                return self._withhold(before, fresh)
         for url in filter(None, (candidate.url, candidate.instead)):
             try:
                 fetched = self._tools.fetcher.fetch_file(url, known, html=is_page)
@@ -169,9 +178,10 @@ class Climb:
                 return replace(known, position=fresh.position, **seen)  # type: ignore[arg-type]  # fields of a file
             if fetched is not None:
                 with self._tools.catalogue.read() as connection:
-                    if is_file_down(connection, fetched.sha256):
-                        failure = FetchError("taken-down", url)
-                        break
+                    if self._is_barred(connection, fetched.url):
+                        return self._withhold(before, fresh)
+                    if is_file_down(connection, fetched.sha256):  # known from now on by its checksum, it bars these
+                        return self._withhold(None, replace(fresh, sha256=fetched.sha256, led_to=fetched.url))
                 keep_file(self._tools.archive, fetched)
                 return replace(
                     fresh,
@@ -183,12 +193,23 @@ class Climb:
                     etag=fetched.etag,
                     last_modified=fetched.last_modified,
                     attempts=0,
+                    led_to=fetched.url,
                 )
         reason, url = (failure.reason, failure.url) if failure else ("broken", candidate.url)
         self._failures.append((reason, url or candidate.url))
         # What is kept stays, with the reason beside it.
         attempts = fresh.attempts + 1
         return replace(known or fresh, reason=reason, last_checked=fresh.last_checked, attempts=attempts)
+
+    def _is_barred(self, connection: Connection, *urls: str | None) -> bool:
+        """Whether a file of the record that is down came from one of these addresses."""
+        return not find_barred(connection, [self._record]).isdisjoint((self._record, url or "") for url in urls)
+
+    def _withhold(self, before: File | None, fresh: File) -> File:
+        """Nothing may come from the address now; what is known of it stays, hidden."""
+        self._failures.append(("taken-down", fresh.url))
+        known = before if before and before.sha256 else fresh
+        return replace(known, position=fresh.position, reason="taken-down", last_checked=fresh.last_checked)
 
     def _held(self, rung: str, files: Sequence[File], candidates: Sequence[Candidate]) -> Outcome:
         """Those that came; the others are tried again before long, three times."""
@@ -199,7 +220,8 @@ class Climb:
             with self._tools.catalogue.write(beside=True) as connection:
                 for at, each in left:
                     put_file(connection, File(self._record, at, each.url, each.role, each.rung, "left", now))
-        again = [REASONS[file.reason].days for file in files if file.reason and 0 < file.attempts < STRIKES]
+        vain = [file for file in files if file.reason != "taken-down" and 0 < file.attempts < STRIKES]
+        again = [REASONS[file.reason].days for file in vain if file.reason]
         until = now + min(again) * DAY if again else None
         return Outcome("held", rung=rung, until=until)
 
@@ -209,6 +231,10 @@ class Climb:
             return Outcome("missing", "no-link")
         reason, url = min(self._failures, key=lambda failure: REASONS[failure[0]].days)
         return Outcome("missing", reason, url)
+
+
+def _held_as(file: File | None) -> str | None:
+    return file.sha256 if file and file.state == "kept" else None
 
 
 def request_url(member: Member, arguments: Mapping[str, str]) -> str:

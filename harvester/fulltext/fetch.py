@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import requests
@@ -17,9 +18,9 @@ from urllib3.exceptions import HTTPError
 from harvester.catalogue.files import File
 from harvester.errors import ArchiveError, ThrottledError
 from harvester.fulltext.states import FetchError
-from harvester.guard import PrivateAddressError
+from harvester.guard import PrivateAddressError, hung_up_after
 from harvester.reading import asks_for_login, sniff
-from harvester.visit import NotAskedError, RedirectLoopError, Visit
+from harvester.visit import NotAskedError, RedirectLoopError, Visit, is_web_address
 
 _TRIES = 3
 _PIECE = 2**17
@@ -27,6 +28,7 @@ _PAGE_BYTES = 4 * 2**20
 _SECONDS = 3600.0  # for one answer
 # A body slower than that, bytes a second, over so many seconds, is left; what came of it is kept for another day.
 _SLOWEST, _PATIENCE = 2000, 60.0
+_LONGEST_MARK = 1000  # characters of an ETag
 _STATUS = {401: "login", 407: "login", 403: "refused", 404: "not-found", 410: "not-found", 429: "busy", 503: "busy"}
 _LOGIN_PATH = re.compile(r"log[_-]?in|sign[_-]?in|masuk|password|shibboleth|/cas/|/saml|ldap|auth", re.IGNORECASE)
 _READABLE = frozenset(
@@ -50,7 +52,7 @@ Allowed = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file on the disk that is complete, where nobody else writes to it."""
+    """A file on the disk that is complete, where nobody else writes to it; `url`: where redirects led."""
 
     path: Path
     sha256: str
@@ -58,6 +60,7 @@ class Fetched:
     media_type: str
     etag: str | None
     last_modified: str | None
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,12 @@ class Fetcher:
                 _check_status(response, url)
                 body = bytearray()
                 ends = time.monotonic() + _PATIENCE
-                while len(body) < _PAGE_BYTES and time.monotonic() < ends:
-                    piece = response.raw.read1(_PIECE, decode_content=True)
-                    if not piece:
-                        break
-                    body += piece
+                with hung_up_after(_PATIENCE, response):
+                    while len(body) < _PAGE_BYTES and time.monotonic() < ends:
+                        piece = response.raw.read1(_PIECE, decode_content=True)
+                        if not piece:
+                            break
+                        body += piece
                 links = response.raw.headers.getlist("Link")
                 return PageAnswer(response.url, tuple(links), bytes(body))
         except Exception as error:
@@ -152,14 +156,25 @@ class Fetcher:
 
     def _read(self, response: requests.Response, part: _Part, url: str) -> None:
         """All of the body is in the part."""
-        began = since = time.monotonic()
-        length = response.headers.get("Content-Length", "")
-        whole = part.size + (int(length) if length.isdigit() else 0)
+        ends = time.monotonic() + _SECONDS
+        length = re.fullmatch("[0-9]{1,18}", response.headers.get("Content-Length", "").strip())
+        whole = part.size + (int(length[0]) if length else 0)
         if max(whole, part.total or 0) > self._most:
             part.drop()
             raise FetchError("too-large", url)
-        come = 0
         with part.path.open("ab") as file:
+            while self._read_on(response, part, file, url):
+                if time.monotonic() > ends:
+                    raise _TooSlowError("broken", url)
+        if part.total is not None and part.size != part.total:
+            if part.size > part.total:
+                part.drop()
+            raise FetchError("broken", url)
+
+    def _read_on(self, response: requests.Response, part: _Part, file: IO[bytes], url: str) -> bool:
+        """Whether there may be more of the body, what came in a while being in the file."""
+        since, come = time.monotonic(), 0
+        with hung_up_after(2 * _PATIENCE, response):  # packed, it may come for ever, and nothing of it be unpacked
             while piece := response.raw.read1(_PIECE, decode_content=True):
                 come += len(piece)
                 if file.tell() + len(piece) > self._most:
@@ -170,17 +185,13 @@ class Fetcher:
                 self._visit.renew()
                 if self._visit.stopping:
                     raise ThrottledError("stopped by the operator", url=url, retry_after=0.0)
-                now = time.monotonic()
-                if now - began > _SECONDS:
-                    raise _TooSlowError("broken", url)
-                if now - since > _PATIENCE:
-                    if come < _SLOWEST * (now - since):
+                if (passed := time.monotonic() - since) > _PATIENCE:
+                    if come < _SLOWEST * passed:
                         raise _TooSlowError("broken", url)
-                    come, since = 0, now
-        if part.total is not None and part.size != part.total:
-            if part.size > part.total:
-                part.drop()
-            raise FetchError("broken", url)
+                    return True
+        if time.monotonic() - since >= 2 * _PATIENCE:  # it was we who hung up
+            raise _TooSlowError("broken", url)
+        return False
 
     def _look(self, part: _Part, url: str, final: str, *, html: bool) -> Fetched:
         """What came, if it is a file; else it is gone."""
@@ -200,7 +211,7 @@ class Fetcher:
             checksum = file_digest(file, "sha256").hexdigest()
         size = part.size
         etag, last_modified = part.validators()
-        return Fetched(part.path, checksum, size, media_type, etag, last_modified)
+        return Fetched(part.path, checksum, size, media_type, etag, last_modified, final)
 
 
 class _Part:
@@ -255,7 +266,9 @@ class _Part:
             if self.size:
                 return True
         self.drop()
-        kept = [headers.get("ETag"), headers.get("Last-Modified")] if plain else [None, None]
+        told = [headers.get("ETag", ""), headers.get("Last-Modified", "")] if plain else []
+        # What would not pass as a header of ours is of no use.
+        kept = [each if each.isprintable() and 0 < len(each) < _LONGEST_MARK else None for each in told] or [None, None]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._about.write_text(json.dumps(kept), encoding="utf-8")
         self.path.touch()
@@ -306,5 +319,6 @@ def _named(error: Exception, url: str) -> Exception:
         (ValueError, "not-a-web-link"),  # of requests and idna, for an address that only looks like one
     )
     if isinstance(error, NotAskedError):
-        return FetchError(error.why, error.url or url)
+        # Where a redirect leads that is no address may hold what no catalogue takes.
+        return FetchError(error.why, error.url if is_web_address(error.url) else url)
     return next((FetchError(reason, url) for kind, reason in kinds if isinstance(error, kind)), error)

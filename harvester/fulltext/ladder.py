@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ FORMATS = ("ore", "xoai", "mets", "didl", "rem")
 PAGE_RUNGS = ("signposting", "citation", "alternate", "schema", "platform")
 RUNGS = ("metadata", *FORMATS, *PAGE_RUNGS)
 _HTML = "text/html"
+_MOST = 2_000  # links of a kind on a page, or in a format, that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def in_format(prefix: str, xml: bytes) -> tuple[Candidate, ...]:
         return ()
     return gather(
         find_candidate(url, prefix, label=label, media_type=media_type, group=group)
-        for url, label, media_type, group in _linked(root)
+        for url, label, media_type, group in islice(_linked(root), _MOST)
     )
 
 
@@ -81,7 +83,7 @@ def _linked(root: _Element) -> Iterator[tuple[str, str, str, str]]:
             )
         elif name == "element" and attributes.get("name") == "bundle":  # xoai
             group_name = _field(element, "name")
-            for bitstream in element.iter("{*}element"):
+            for bitstream in element.iterfind("{*}element/{*}element"):
                 if bitstream.get("name") == "bitstream":
                     values = [_field(bitstream, key) for key in ("url", "name", "format")]
                     yield values[0], values[1], values[2], group_name
@@ -129,7 +131,7 @@ def in_page(url: str, link_headers: Sequence[str], body: bytes) -> Page:
     if root is not None:
         anchor = next((each.get("href", "") for each in root.iter("base")), "")
         here = join(url, anchor) or url
-        for link in root.iter("link"):
+        for link in islice(root.iter("link"), _MOST):
             relations, kind = link.get("rel", "").lower().split(), link.get("type", "")
             target = link.get("href", "")
             if "item" in relations:
@@ -138,7 +140,7 @@ def in_page(url: str, link_headers: Sequence[str], body: bytes) -> Page:
                 linkset = join(here, target) or ""
             elif "alternate" in relations and _is_text_type(kind):
                 found["alternate"].append(find_candidate(target, "alternate", here, link.get("title", ""), kind))
-        for meta in root.iter("meta"):
+        for meta in islice(root.iter("meta"), _MOST):
             name, content = meta.get("name", "").lower(), meta.get("content", "")
             if name in _CITATION and content:
                 kind = _HTML if name.endswith("html_url") else ""
@@ -214,16 +216,20 @@ def _in_json(text: str, base: str) -> Iterator[Candidate | None]:
         if isinstance(value, list):
             waiting += reversed(value)
         elif isinstance(value, dict):
-            kind = str(value.get("encodingFormat") or value.get("fileFormat") or "")
-            target = value.get("contentUrl")
-            if isinstance(target, str):
-                yield find_candidate(target, "schema", base, str(value.get("name", "")), kind)
+            target, kind, other, name = map(_text_of(value), ("contentUrl", "encodingFormat", "fileFormat", "name"))
+            if target:
+                yield find_candidate(target, "schema", base, name, kind or other)
             waiting += reversed(list(value.values()))
+
+
+def _text_of(value: dict[str, Any]) -> Callable[[str], str]:
+    """What the object says under a name; empty where that is no text."""
+    return lambda name: told if isinstance(told := value.get(name), str) else ""
 
 
 def _anchors(root: Any, base: str) -> Iterator[Candidate]:
     """What the page's links lead to, with their words."""
-    for anchor in root.iter("a"):
+    for anchor in islice(root.iter("a"), _MOST):
         found = find_candidate(_target(anchor), "platform", base, " ".join(anchor.text_content().split())[:100])
         if found:
             yield found
@@ -246,7 +252,7 @@ def _target(anchor: Any) -> str:
 def _in_anchors(root: Any, base: str, page: str) -> Iterator[Candidate | None]:
     """Links of the shapes that known platforms have, of this page's own site."""
     host = urlsplit(base).hostname
-    for anchor in root.iter("a"):
+    for anchor in islice(root.iter("a"), _MOST):
         found = find_candidate(_target(anchor), "platform", base, " ".join(anchor.text_content().split())[:100])
         if found and urlsplit(found.url).hostname == host and _has_shape(found, anchor, page):
             kind = _HTML if found.label.strip().upper() in {"HTML", "XHTML"} else ""

@@ -32,7 +32,9 @@ def find_target(connection: Connection, text: str) -> Target | None:
     """The record or the file that is meant by a public id, a checksum, or the address of a record or of a copy."""
     text = text.strip().partition("?")[0].partition("#")[0]
     if _FILE.fullmatch(text):
-        return Target(text.lower(), sha256=text.lower()) if find_kept(connection, text.lower()) else None
+        named = text.lower()
+        is_known = find_kept(connection, named) or find_takedown(connection, None, named)
+        return Target(named, sha256=named) if is_known else None
     found = _ADDRESS.fullmatch(text)
     record = find_record(connection, found[1].lower()) if found else None
     if found is None or record is None:
@@ -62,8 +64,8 @@ def take_down(connection: Connection, record: int | None, sha256: str | None, no
 
 
 def lift_takedown(connection: Connection, record: int | None, sha256: str | None, note: str, now: int) -> bool:
-    """The takedown is over, and its row says so; a record is as live as its member's newest copy of it. False where
-    there was none. For transactions that are alone."""
+    """The takedown is over, and its row says so; a record is as live as its member's newest copy of it, and what is
+    kept is shown at once. False where there was none. For transactions that are alone."""
     found = find_takedown(connection, record, sha256)
     if found is None:
         return False
@@ -86,4 +88,15 @@ def _show(connection: Connection, record: int | None, sha256: str | None, known:
     if known:
         these = update(fulltexts).where(is_among(fulltexts.c.record_id))
         connection.execute(these.values(**known), pack_values(connection, numbers))
+    if "state" not in known:
+        _hold(connection, numbers)
     touch_records(connection, numbers)
+
+
+def _hold(connection: Connection, numbers: list[int]) -> None:
+    """Those of these records that were taken down and have kept files are held: their source may be away for long."""
+    kept = select(files.c.rung).where(files.c.record_id == fulltexts.c.record_id, files.c.state == "kept")
+    first = kept.order_by(files.c.position).limit(1).correlate(fulltexts).scalar_subquery()
+    was_down = fulltexts.c.state.in_(["withheld", "held"]) & (fulltexts.c.reason == "taken-down")
+    these = update(fulltexts).where(is_among(fulltexts.c.record_id), was_down, first.is_not(None))
+    connection.execute(these.values(state="held", reason=None, url=None, rung=first), pack_values(connection, numbers))

@@ -21,6 +21,7 @@ _FILES = 2_000  # that one child reads: what a library forgets to free does not 
 _LOOK = 0.02  # seconds between two looks at the child's memory
 _GRACE = 2.0  # seconds until a child that does not end itself in time is ended
 _BLOCK = 1 << 20
+_FROM_OUTSIDE = frozenset(map(int.__neg__, (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)))
 
 
 def read_file(path: Path, media_type: str = "", limits: Limits | None = None) -> Reading:
@@ -71,19 +72,33 @@ class Reader:
         """
         if path.stat().st_size > self._limits.size:
             return Reading(state="too-big", media_type=_sniff_file(path))
+        answer, doubtful = self._read_once(path, media_type)
+        return self._read_once(path, media_type)[0] if doubtful else answer
+
+    def _read_once(self, path: Path, media_type: str) -> tuple[Reading, bool]:
+        """What came of it, and whether that may be no fault of the file, and a new child is to say.
+
+        Memory is short, too, where files before have left little; and who stops us may end the child first.
+        """
         child = self._get_child()
+        used = self._read > 0
         question = {"path": str(path.absolute()), "media_type": media_type}
         try:
             answer = self._ask(child, json.dumps(question).encode() + b"\n")
         except Unreadable as why:
             problems: tuple[Problem, ...] = ("crashed",) if why.state == "damaged" else ()
+            ended = child.poll() in _FROM_OUTSIDE
             self.close()
-            return Reading(state=why.state, media_type=_sniff_file(path), problems=problems)
+            reading = Reading(state=why.state, media_type=_sniff_file(path), problems=problems)
+            return reading, ended or (used and why.state == "too-big")
         except BaseException:
             self.close()  # half an answer must not become part of the next one
             raise
         self._read += 1
-        return answer
+        doubtful = used and answer.state == "too-big"
+        if doubtful:
+            self.close()
+        return answer, doubtful
 
     def _get_child(self) -> subprocess.Popen[bytes]:
         if self._child and (self._read >= self._most or self._child.poll() is not None):
@@ -109,7 +124,7 @@ class Reader:
         try:
             child.stdin.write(question)
         except BrokenPipeError:
-            raise Unreadable("damaged") from None
+            raise Unreadable(_cause_of_death(child.wait())) from None
         received = bytearray()
         while (line := received.find(b"\n")) < 0:
             received += self._receive(child, child.stdout.fileno(), end)

@@ -46,12 +46,16 @@ _URLS = {
 _ACCESS = tuple(
     (re.compile(pattern, re.IGNORECASE), access)
     for pattern, access in (
-        (r"embargo(?:ed)?(?:[\s-]?access)?\b.{0,80}|.*c_f1cf/?", "embargoed"),
+        (r"(?:under )?embargo(?:ed)?(?:[\s_-]?access)?(?![^\W_]).{0,80}|.*/embargoedaccess|.*c_f1cf/?", "embargoed"),
         (
-            r"closed[\s-]?access|metadata only(?: access)?|closed|.*/closedaccess|.*c_14cb/?|(?:akses )?tertutup",
+            r"closed[\s_-]?access|metadata only(?: access)?|closed|.*/closedaccess|.*c_14cb/?|(?:akses )?tertutup",
             "closed",
         ),
-        (r"restricted(?:[\s-]?access)?\b.{0,80}|campus[\s-]only|izinsiz|.*/restrictedaccess|.*c_16ec/?", "restricted"),
+        (r"(?:access:? )?restricted(?:[\s_-]?access)?(?![^\W_]).{0,80}|.*/restrictedaccess|.*c_16ec/?", "restricted"),
+        (
+            r"(?:on[\s-])?campus(?: access)?[\s-]only|(?:repository )?staff only|registered users only|izinsiz",
+            "restricted",
+        ),
         (r"(?:akses )?terbatas\b.{0,80}", "restricted"),
         (r"open[\s-]?access|open|izinli|free|public|.*/openaccess|.*c_abf2/?|(?:akses )?terbuka", "open"),
     )
@@ -115,7 +119,7 @@ def _read(raw: str) -> tuple[str | None, str | None, str | None]:
     if is_blank(text):
         return None, None, None
     licence = _licence(text)
-    bare = _ACCESS_PREFIX.sub("", text).strip(" .")
+    bare = _ACCESS_PREFIX.sub("", text).strip(" .()[]\"'")
     access = next((access for pattern, access in _ACCESS if pattern.fullmatch(bare)), None)
     if not access and _OPEN_ARTICLE.search(text):
         access = "open"

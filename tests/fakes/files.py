@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 class Thing:
     """What lies at a path. `cuts`: how many bytes of the next answers come before the connection breaks; `sized`:
     whether a length is told; `most`: bytes of an answer that is a part; `tag`: its ETag, if it lies; `at_half` is
-    called once, when half of an answer was sent."""
+    called once, when half of an answer was sent; `drops` come behind the body for ever."""
 
     body: bytes = b""
     media_type: str = PDF
@@ -41,6 +41,7 @@ class Thing:
     sized: bool = True
     most: int | None = None
     tag: str = ""
+    drops: bytes = b""
     at_half: Callable[[], object] | None = None
 
     @property
@@ -112,6 +113,7 @@ class FileSite:
                     call()
                     some = some[len(some) // 2 :]
                 self.wfile.write(some)
+                _drip(self.wfile, thing.drops)
 
         self._server = _Server(("", 0), Answerer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -134,6 +136,12 @@ class FileSite:
     def paths(self) -> list[str]:
         """The paths asked for, in order; robots.txt and lists of formats left out."""
         return [one.path for one in self.asked if one.path != "/robots.txt" and "ListMetadataFormats" not in one.path]
+
+
+def _drip(caller: Any, drops: bytes) -> None:
+    while drops:
+        time.sleep(0.02)
+        caller.write(drops)
 
 
 class _Server(ThreadingHTTPServer):

@@ -13,6 +13,7 @@ import pytest
 import requests
 from fakes.provider import FakeProvider, FakeRepository, Fault
 from fakes.raw import dripping, in_time, sending
+from urllib3.exceptions import ReadTimeoutError
 
 from harvester import guard
 from harvester.guard import PrivateAddressError, guarded_session, is_public
@@ -43,6 +44,7 @@ def repository(provider: FakeProvider) -> FakeRepository:
         *("192.88.99.1", "::1", "::", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "fe80::1", "fe80::1%eth0"),
         *("fc00::1", "fd12::1", "fec0::1", "ff02::1", "2001:db8::1", "64:ff9b::7f00:1", "64:ff9b::a00:1"),
         *("2002:7f00:1::", "2001:0:7f00:1::", "100::1", "4000::1"),
+        *("192.0.0.8", "192.0.0.192", "3fff::1", "168.63.129.16", "::ffff:168.63.129.16"),
     ],
 )
 def test_an_address_off_the_open_internet_is_not_public(address: str) -> None:
@@ -134,6 +136,21 @@ def test_a_head_that_drips_is_cut_off(session: requests.Session, monkeypatch: py
         session.get(url, timeout=0.3)
 
 
+@pytest.mark.parametrize("line", [b"1;", b"0\r\nX-Long: "], ids=["size", "trailer"])
+def test_a_line_between_the_parts_of_a_body_that_drips_is_cut_off(
+    session: requests.Session, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    monkeypatch.setattr(guard, "is_public", lambda _: True)
+    begin = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + line
+    with (
+        dripping(begin, b"x") as url,
+        in_time(),
+        session.get(url, timeout=0.3, stream=True) as response,
+        pytest.raises(ReadTimeoutError),
+    ):
+        response.raw.read1(99)
+
+
 @pytest.mark.parametrize("follows", [False, True])
 @pytest.mark.parametrize(
     ("length", "drop", "pause"),
@@ -169,6 +186,15 @@ def test_the_body_of_a_redirect_is_neither_waited_for_nor_kept(
         assert session.get_redirect_target(response) == (None if follows else provider.base + "/oai")
         bodies = [each.content for each in (response, *response.history)]
     assert bodies == ([repository.sent[0], b""] if follows else [b""])
+
+
+def test_what_is_no_answer_at_all_is_said_to_be_none(tmp_path: Path) -> None:
+    with (
+        guarded_session(Settings(home=tmp_path, allow_private=True)) as session,
+        sending(b"\x00\xff" * 500) as url,
+        pytest.raises(requests.ConnectionError),
+    ):
+        session.get(url, timeout=5)
 
 
 def test_a_connection_is_used_again_after_the_short_body_of_a_redirect(tmp_path: Path) -> None:

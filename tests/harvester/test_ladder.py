@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+from fakes.raw import in_time
 
 from harvester.fulltext.candidates import Candidate, file_name, in_order, role_of
 from harvester.fulltext.ladder import Clues, in_format, in_linkset, in_metadata, in_page
@@ -181,3 +182,33 @@ def test_a_link_that_is_no_address_is_passed_over(bad: str) -> None:
     assert (wanted(page.found["signposting"]), page.linkset) == (["/f/1.pdf"], f"{HOST}/ls")
     assert not in_page(f"{HOST}/x", (f"<{bad}>; rel=linkset",), html.encode()).linkset
     assert wanted(in_metadata(Clues(files=(bad, f"{HOST}/f/2.pdf")))) == ["/f/2.pdf"]
+
+
+def nested(name: str, attributes: str, inside: str) -> str:
+    return f"<{name} {attributes}>" * 1000 + inside * 30_000 + f"</{name}>" * 1000
+
+
+@pytest.mark.parametrize(
+    ("prefix", "xml"),
+    [
+        ("xoai", nested("element", 'name="bundle"', '<element name="bitstream"/>')),
+        ("mets", nested("fileGrp", 'USE="ORIGINAL"', f"<FLocat href='{HOST}/o/1'/>")),
+    ],
+)
+def test_a_format_that_is_nested_deeply_is_soon_looked_through(prefix: str, xml: str) -> None:
+    with in_time():
+        assert len(in_format(prefix, xml.encode())) <= 1
+
+
+def test_of_a_page_of_links_without_end_the_first_are_looked_at() -> None:
+    file, other = '<a href="/f/1.pdf">x</a>', '<a href="/">x</a>'
+    for links, found in ((file + other * 100_000, ["/f/1.pdf"]), (other * 100_000 + file, [])):
+        with in_time():
+            assert wanted(in_page(f"{HOST}/x", (), links.encode()).found.get("platform", ())) == found
+
+
+def test_what_should_be_a_word_and_is_a_tree_is_no_word() -> None:
+    told = '{"contentUrl": "/f/1.pdf", "name": ' * 500 + "[" + "1," * 500_000 + "1]" + "}" * 500
+    with in_time():
+        found = in_page(f"{HOST}/x", (), f'<script type="application/ld+json">{told}</script>'.encode()).found["schema"]
+    assert [(each.label, each.media_type) for each in found] == [("", "")]

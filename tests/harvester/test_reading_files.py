@@ -459,8 +459,26 @@ def test_a_file_that_wants_more_memory_than_allowed_is_given_up(save: Save) -> N
     assert read_file(path).state == "text"
 
 
-@pytest.mark.parametrize("deadly", [signal.SIGSEGV, signal.SIGKILL])
-def test_a_child_killed_in_mid_file_costs_that_file_alone(save: Save, deadly: signal.Signals) -> None:
+def test_memory_that_a_file_before_has_taken_is_not_held_against_the_next_one(save: Save) -> None:
+    names = " ".join(f'a{number}=""' for number in range(200_000))  # which are not forgotten
+    fat = save(zipped({"word/document.xml": f'<w:document xmlns:w="{WORD_XML}" {names}/>'}), "fat.docx")
+    large = save(pdf_of_stream(b"z" * 25_000_000, "/ASCII85Decode"), "large.pdf")
+    with Reader() as reader:
+        reader.read(fat)
+        assert reader.read(large).state == read_file(large).state == "empty"
+
+
+@pytest.mark.parametrize(
+    ("deadly", "comes_to"),
+    [
+        (signal.SIGSEGV, ("damaged", ("crashed",))),
+        (signal.SIGKILL, ("text", ())),
+        (signal.SIGTERM, ("text", ())),
+    ],
+)
+def test_a_child_that_dies_in_mid_file_costs_that_file_at_most_and_one_that_was_ended_none(
+    save: Save, deadly: signal.Signals, comes_to: tuple[str, tuple[str, ...]]
+) -> None:
     busy, words = save(busy_pdf(60), "busy.pdf"), save(WORDS)
     found: list[Reading] = []
     with Reader() as reader:
@@ -473,7 +491,7 @@ def test_a_child_killed_in_mid_file_costs_that_file_alone(save: Save, deadly: si
             assert thread.is_alive()
         os.kill(child, deadly)
         thread.join()
-        assert [(one.state, one.problems) for one in found] == [("damaged", ("crashed",))]
+        assert [(one.state, one.problems) for one in found] == [comes_to]
         assert reader.read(words).state == "text"
         assert reader.pid != child
 

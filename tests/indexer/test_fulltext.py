@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner
 from fakes.files import PDF, FileSite, Thing, page, pdf
+from fakes.raw import in_time
 from filling import fill
 from sqlalchemy import select, update
 
@@ -38,6 +40,7 @@ from harvester.catalogue.files import (
     list_copies,
     list_files,
     list_unread,
+    mark_damaged,
 )
 from harvester.catalogue.harvests import begin_harvest, finish_harvest, note_problem
 from harvester.catalogue.leases import claim_host, release
@@ -51,7 +54,7 @@ from harvester.fulltext.fixity import verify_files
 from harvester.fulltext.keep import get_text, read_waiting, text_key
 from harvester.fulltext.run import FullTexts, may_ask
 from harvester.fulltext.states import REASONS, Outcome, after_attempt
-from harvester.fulltext.takedown import lift_takedown, take_down
+from harvester.fulltext.takedown import find_target, lift_takedown, take_down
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
 from harvester.settings import Settings
@@ -267,6 +270,8 @@ LOGIN = page('<form><input name="u"><input type="password" name="p"></form>')
         (Thing(status=302, headers={"Location": "ftp://127.0.0.1/x.pdf"}), "not-a-web-link"),
         (Thing(status=302, headers={"Location": "/1.pdf"}), "not-a-web-link"),
         (Thing(status=302, headers={"Location": "http://[bad"}), "not-a-web-link"),
+        (Thing(status=302, headers={"Location": "/\0.pdf"}), "not-a-web-link"),
+        (Thing(status=302, headers={"Location": "http://elsewhere.example\\@127.0.0.1/x.pdf"}), "not-a-web-link"),
         (replace(pdf("a part nobody asked for", 5000), status=206, most=3000), "broken"),
     ],
 )
@@ -484,6 +489,30 @@ def test_a_body_that_comes_too_slowly_is_left_at_once_and_gone_on_with_another_d
 
 
 @ON_SQLITE
+def test_a_packed_body_that_unpacks_to_nothing_is_left(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harvester.fulltext.fetch._PATIENCE", 0.2)
+    packer = zlib.compressobj(wbits=31)
+    begin = packer.compress(b"%PDF-1.4") + packer.flush(zlib.Z_SYNC_FLUSH)
+    empty = Thing(begin, headers={"Content-Encoding": "gzip"}, tagged=False, sized=False, drops=b"\0\0\0\xff\xff")
+    scene.site.things |= {"/1.pdf": empty, "/2": replace(empty, media_type="text/html")}
+    scene.put("a", {"identifier": [scene.site.url("/1.pdf")]}, {"identifier": [scene.site.url("/2")]})
+    with in_time():
+        assert scene.fetch() == ["broken", "no-link"]
+    assert scene.kept() == {}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"ETag": "\N{NO-BREAK SPACE}x"}, {"ETag": '"x\0"'}, {"Last-Modified": "\0"}, {"Content-Length": "\xb2"}]
+)
+def test_headers_that_nobody_could_send_back_do_no_harm(scene: Scene, headers: dict[str, str]) -> None:
+    scene.site.things["/1.pdf"] = replace(pdf("x"), tagged=False, sized=False, headers=headers)
+    scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    assert scene.fetch() == ["held"]
+    scene.clock.seconds += 400 * DAY
+    assert scene.fetch() == ["held"]
+
+
+@ON_SQLITE
 def test_redirects_without_end_do_not_count_against_their_host(scene: Scene) -> None:
     scene.site.things |= {f"/{n}.pdf": Thing(status=302, headers={"Location": f"/{n}.pdf"}) for n in range(3)}
     scene.site.things["/3.pdf"] = pdf("x")
@@ -677,6 +706,15 @@ def test_a_record_that_is_taken_down_is_not_asked_for_until_that_is_lifted(scene
     with scene.catalogue.write() as connection:
         assert lift_takedown(connection, number, None, "it may be shown", scene.clock.seconds)
         assert not is_file_down(connection, sha256, number)
+        assert len(list_copies(connection, [number])[number]) == 1  # before anything is fetched
+    known, thing = scene.known(number), scene.site.things["/1.pdf"]
+    assert (known.state, known.reason, known.rung) == ("held", None, "metadata")
+    scene.site.things["/1.pdf"] = Thing(status=500)
+    assert scene.fetch() == ["server-error"]
+    with scene.catalogue.read() as connection:
+        assert len(list_copies(connection, [number])[number]) == 1
+    scene.site.things["/1.pdf"] = thing
+    scene.clock.seconds += 2 * DAY
     assert scene.fetch() == ["held"]
     (record,) = iter_records(scene.catalogue)
     assert not record.deleted
@@ -695,7 +733,60 @@ def test_a_file_that_is_taken_down_does_not_come_back_from_another_member(scene:
         assert list_copies(connection, [number]) == {}
     (other,) = scene.put("b", {"identifier": [scene.site.url("/2.pdf")]})
     assert scene.fetch() == ["taken-down"]
-    assert scene.files(other)[0].sha256 is None
+    with scene.catalogue.write() as connection:
+        assert list_copies(connection, [other]) == {}
+        lift_takedown(connection, None, scene.files(number)[0].sha256, "settled", NOW)
+    assert scene.fetch() == ["held", "held"]
+
+
+def test_from_where_a_file_was_taken_down_no_other_comes_until_that_is_lifted(scene: Scene) -> None:
+    scene.site.things |= {"/1.pdf": Thing(status=302, headers={"Location": "/real.pdf"}), "/real.pdf": pdf("x")}
+    (number,) = scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    scene.fetch()
+    with scene.catalogue.write() as connection:
+        sha256 = scene.files(number)[0].sha256
+        take_down(connection, None, sha256, "a court says so", NOW)
+    scene.site.things |= {"/real.pdf": pdf("x stamped"), "/2.pdf": scene.site.things["/1.pdf"]}
+    asked = scene.site.paths().count("/1.pdf")
+    for path in ("/1.pdf", "/2.pdf", "/real.pdf"):  # the same, another that leads there, and where it led
+        scene.clock.seconds += 4000 * DAY
+        scene.put("a", {"identifier": [scene.site.url(path)]})
+        assert scene.fetch() == ["taken-down"]
+        with scene.catalogue.read() as connection:
+            assert list_copies(connection, [number]) == {}
+    assert scene.site.paths().count("/1.pdf") == asked
+    assert len(scene.kept()) == 1
+    with scene.catalogue.write() as connection:
+        mark_damaged(connection, str(sha256), NOW)  # what is lost bars as before
+    assert scene.fetch() == ["taken-down"]
+    with scene.catalogue.write() as connection:
+        target = find_target(connection, str(sha256))
+        assert target is not None
+        assert lift_takedown(connection, None, target.sha256, "settled", scene.clock.seconds)
+    assert scene.fetch() == ["held"]
+    with scene.catalogue.read() as connection:
+        (copy,) = list_copies(connection, [number])[number]
+    assert copy.sha256 != sha256
+
+
+def test_a_file_that_is_taken_down_while_the_next_one_comes_is_not_replaced(scene: Scene) -> None:
+    thing = scene.site.things["/1.pdf"] = pdf("x")
+    (number,) = scene.put("a", {"identifier": [scene.site.url("/1.pdf")]})
+    scene.fetch()
+    sha256 = scene.files(number)[0].sha256
+
+    def take_it_down() -> None:
+        with scene.catalogue.write() as connection:
+            take_down(connection, None, sha256, "a court says so", NOW)
+
+    scene.site.things["/1.pdf"] = replace(thing, body=pdf("x stamped").body, at_half=take_it_down)
+    scene.clock.seconds += 4000 * DAY
+    assert scene.fetch() == ["taken-down"]
+    assert scene.files(number)[0].sha256 == sha256
+    with scene.catalogue.write() as connection:
+        assert list_copies(connection, [number]) == {}
+        lift_takedown(connection, None, sha256, "settled", NOW)
+        assert len(list_copies(connection, [number])[number]) == 1
 
 
 def test_a_damaged_file_is_found_and_fetched_again(scene: Scene) -> None:

@@ -164,6 +164,7 @@ def test_another_address_starts_anew_and_what_may_not_be_asked_counts_for_nothin
         (Says(302, headers={"Location": "/bad"}), "not-found", ["HEAD", "HEAD"]),
         (Says(302, headers={"Location": "ftp://x.example/1"}), "not-a-web-link", ["HEAD"]),
         (Says(302, headers={"Location": "http://[::1/"}), "not-a-web-link", ["HEAD"]),
+        (Says(302, headers={"Location": "http://x.example\\@127.0.0.1/1"}), "not-a-web-link", ["HEAD"]),
         (Says(302, headers={"Location": "/1"}), "unreachable", ["HEAD"] * 6),
     ],
 )
