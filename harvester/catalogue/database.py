@@ -45,7 +45,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from harvester.errors import CatalogueError, CatalogueUnavailableError, ConfigError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA_VERSION = "0005"  # the newest of the migrations
+SCHEMA_VERSION = "0006"  # the newest of the migrations
 _WAL_SECONDS = 30.0
 PATIENCE = 600.0  # seconds for one statement; a large member's reconciliation has some that take minutes
 

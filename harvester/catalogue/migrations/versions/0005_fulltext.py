@@ -37,7 +37,6 @@ def upgrade() -> None:
         sa.Column("record_id", _BIG_ID, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("led_to", sa.Text()),
         sa.Column("role", sa.String(12), nullable=False),
         sa.Column("rung", sa.String(16), nullable=False),
         sa.Column("state", sa.String(12), nullable=False),
