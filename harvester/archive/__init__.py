@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
@@ -17,7 +18,7 @@ from harvester.errors import ArchiveError, ConfigError
 if TYPE_CHECKING:
     from harvester.settings import Settings
 
-_local = threading.local()
+_packing = threading.Lock()
 
 
 class Archive(Protocol):
@@ -124,11 +125,15 @@ def put_page(archive: Archive, key: str, body: bytes) -> None:
 
 def pack_page(body: bytes) -> bytes:
     """The answer's bytes as its object has them."""
-    compressor = getattr(_local, "compressor", None)
-    if compressor is None:  # it holds a megabyte of tables
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
-    packed: bytes = compressor.compress(body)
+    with _packing:
+        packed: bytes = _compressor().compress(body)
     return packed
+
+
+@lru_cache(maxsize=1)
+def _compressor() -> zstandard.ZstdCompressor:
+    """It holds a megabyte of tables, which threads share in turn."""
+    return zstandard.ZstdCompressor(level=3, write_checksum=True)
 
 
 def get_page(archive: Archive, key: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sickle import Sickle
@@ -149,6 +150,8 @@ class Client(Sickle, Generic[Kept]):  # type: ignore[misc]  # sickle has no type
         if page.verb != asked["verb"]:
             what = f"asked for {asked['verb']}, the server answered {page.verb}"
             raise MalformedResponseError(what, url=answer.url, problem="protocol-error")
+        if page.verb in LIST_VERBS:
+            reading = replace(reading, page=replace(page, root=None))
         return PageResponse(answer.url, kept, reading, asked)
 
     def follow(self, params: dict[str, str]) -> PageResponse[Kept]:

@@ -64,8 +64,8 @@ class FailedRecord:
 class Page:
     """A response that is proved to be OAI-PMH. `verb` is the answered verb, empty where there are only errors.
 
-    `errors` are (code, message) pairs. `token` is None where the list has no resumptionToken element. `root` is not
-    kept of records and headers: it takes ten times the memory of the bytes.
+    `errors` are (code, message) pairs. `token` is None where the list has no resumptionToken element. `root` takes
+    ten times the memory of the bytes: whoever keeps a page may leave it out.
     """
 
     verb: str
@@ -162,7 +162,7 @@ def _read_root(root: _Element, url: str) -> Page:
                 records.append(record)
         elif name == "resumptionToken":
             token = _read_token(child)
-    return Page(verb, response_date, tuple(records), tuple(failed), token, tuple(errors), None if item_name else root)
+    return Page(verb, response_date, tuple(records), tuple(failed), token, tuple(errors), root)
 
 
 _MAX_IDENTIFIER = 2000  # bytes: what the databases' indexes take

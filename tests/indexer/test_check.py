@@ -200,6 +200,14 @@ NO_RECORDS = b'<error code="noRecordsMatch">none</error>'
         (
             "Schema order",
             "hint",
+            resumes,
+            Fault(edit=lambda body: body.replace(b"<datestamp>", b"<extra/><datestamp>", 1)),
+            1,
+            "header/extra",
+        ),
+        (
+            "Schema order",
+            "hint",
             "ListSets",
             swap(b' xmlns="http://www.openarchives.org/OAI/2.0/"', b""),
             1,
