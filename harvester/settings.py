@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+from contextlib import suppress
 from errno import EISDIR
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -260,13 +263,14 @@ class Settings(BaseSettings):
         if self.secret_key.strip():
             return self.secret_key.split()
         path = self.home / "secret-key"
-        self.home.mkdir(parents=True, exist_ok=True)
-        try:
-            with path.open("x") as file:
-                path.chmod(0o600)
-                file.write(secrets.token_urlsafe(32))
-        except FileExistsError:
-            pass
+        if not path.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile("w", dir=self.home, prefix=".secret-key-") as draft:  # for our own user alone
+                draft.write(secrets.token_urlsafe(32))
+                draft.flush()
+                os.fsync(draft.fileno())
+                with suppress(FileExistsError):  # another process was faster
+                    os.link(draft.name, path)  # whole at once: nobody reads half a key, and no kill leaves one
         return path.read_text().split()
 
 

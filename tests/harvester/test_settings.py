@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,18 @@ def test_a_secret_key_is_made_once_and_only_its_owner_reads_it(in_empty_folder: 
     assert load_settings(home=in_empty_folder / "new" / "home").get_secret_keys() == [key]
     assert stat.S_IMODE((settings.home / "secret-key").stat().st_mode) == 0o600
     assert load_settings(home=in_empty_folder / "other").get_secret_keys() != [key]
+
+
+def test_who_asks_for_the_secret_key_at_once_gets_the_same_one_whole(in_empty_folder: Path) -> None:
+    for number in range(30):
+        ready = threading.Barrier(8)
+        settings = load_settings(home=in_empty_folder / str(number))
+
+        def ask(settings: Settings = settings, ready: threading.Barrier = ready) -> list[str]:
+            ready.wait(60)
+            return settings.get_secret_keys()
+
+        with ThreadPoolExecutor(8) as pool:
+            (key,) = {tuple(asked.result()) for asked in [pool.submit(ask) for _ in range(8)]}
+        assert [len(part) >= 32 for part in key] == [True]
+        assert [path.name for path in settings.home.iterdir()] == ["secret-key"]
