@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 import structlog
 from sickle import Sickle
 
+from bench.figures import processor_time
 from bench.provider import base_url
 from harvester.archive import open_archive_of
 from harvester.catalogue import open_catalogue
@@ -58,12 +58,6 @@ def harvest_with_sickle(urls: list[str]) -> tuple[int, float]:
     with ThreadPoolExecutor(HOSTS_AT_ONCE) as pool:
         total = sum(pool.map(read, urls))
     return total, time.perf_counter() - begin
-
-
-def processor_time() -> float:
-    """Seconds of it that this process took, and those that it started and that have ended."""
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def main(harvester: str, port: str, members: str, pages: str, folder: str) -> None:

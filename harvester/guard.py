@@ -32,6 +32,7 @@ _DEAD = (
 )
 
 _TRIED = 3  # addresses of one name
+_PIECE = 2**17  # bytes
 _LONGEST_HEAD = 300.0  # seconds, where the request sets no timeout
 # A body that nobody needs is read so far, that its connection can be used again.
 SKIP_SECONDS = 2.0
@@ -105,6 +106,19 @@ def hung_up_after(seconds: float, response: requests.Response) -> Iterator[None]
         yield
     finally:
         clock.cancel()
+
+
+def read_within(response: requests.Response, most: int, seconds: float) -> bytes:
+    """So much of the body at the most, as far as it comes in so many seconds."""
+    body = bytearray()
+    ends = time.monotonic() + seconds
+    with hung_up_after(seconds, response):
+        while len(body) < most and time.monotonic() < ends:
+            piece = response.raw.read1(min(most - len(body), _PIECE), decode_content=True)
+            if not piece:
+                break
+            body += piece
+    return bytes(body)
 
 
 def _hang_up(response: requests.Response) -> None:

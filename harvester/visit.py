@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 from harvester.catalogue.leases import claim_host, release, renew
 from harvester.catalogue.links import Outcome
 from harvester.errors import ThrottledError, UnreachableError
-from harvester.guard import PrivateAddressError, guarded_session, hung_up_after, is_this_machine
+from harvester.guard import PrivateAddressError, guarded_session, is_this_machine, read_within
 from harvester.oai.transport import parse_retry_after
 from harvester.owners import new_owner
 from harvester.run import HarvestContext
@@ -245,7 +245,7 @@ class Visit:
         """The head of the answer, and so many bytes of its body; these are those of a robots.txt."""
         with self._asking(method, url, {}, needed=most > 0) as response:
             onward = self._session.get_redirect_target(response)
-            body = b"" if onward else self._read(response, most)
+            body = b"" if onward or not most else read_within(response, most, self._pace.read)
             return _Answer(response.status_code, _join(url, onward) if onward else "", body)
 
     @contextmanager
@@ -308,17 +308,6 @@ class Visit:
             return True
         with self._catalogue.write(beside=True) as connection:
             return claim_host(connection, self._owner, name, self._catalogue.now()) is None
-
-    def _read(self, response: requests.Response, most: int) -> bytes:
-        body = bytearray()
-        ends = time.monotonic() + self._pace.read
-        with hung_up_after(self._pace.read, response):
-            while len(body) < most and time.monotonic() < ends:
-                chunk = response.raw.read1(most - len(body), decode_content=True)
-                if not chunk:
-                    break
-                body += chunk
-        return bytes(body)
 
 
 def _join(url: str, onward: str) -> str:

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from harvester.catalogue.files import File
 from harvester.errors import ArchiveError, ThrottledError
 from harvester.fulltext.states import FetchError
-from harvester.guard import PrivateAddressError, hung_up_after
+from harvester.guard import PrivateAddressError, hung_up_after, read_within
 from harvester.reading import asks_for_login, sniff
 from harvester.visit import NotAskedError, RedirectLoopError, Visit, is_web_address
 
@@ -96,16 +96,9 @@ class Fetcher:
         try:
             with self._visit.open(url, {}, may, robots=robots) as response:
                 _check_status(response, url)
-                body = bytearray()
-                ends = time.monotonic() + _PATIENCE
-                with hung_up_after(_PATIENCE, response):
-                    while len(body) < _PAGE_BYTES and time.monotonic() < ends:
-                        piece = response.raw.read1(_PIECE, decode_content=True)
-                        if not piece:
-                            break
-                        body += piece
+                body = read_within(response, _PAGE_BYTES, _PATIENCE)
                 links = response.raw.headers.getlist("Link")
-                return PageAnswer(response.url, tuple(links), bytes(body))
+                return PageAnswer(response.url, tuple(links), body)
         except Exception as error:
             raise _named(error, url) from error
 

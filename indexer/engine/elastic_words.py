@@ -94,10 +94,11 @@ class ElasticWords:
         return {number: value for (_, number), value in self._values_of([(kind, each) for each in numbers]).items()}
 
     def _values_of(self, wanted: Collection[tuple[KeyField, int]]) -> dict[tuple[KeyField, int], str]:
-        unknown = [pair for pair in dict.fromkeys(wanted) if pair not in self._known]
+        wanted = dict.fromkeys(wanted)
+        unknown = [pair for pair in wanted if pair not in self._known]
         if len(self._known) + len(unknown) > _MOST_KEPT:
             self._known.clear()
-            unknown = list(dict.fromkeys(wanted))
+            unknown = list(wanted)
         beginnings = [numbered(kind, number) for kind, number in unknown]
         searches = [
             {
