@@ -35,7 +35,7 @@ _CLOSE = update(clock).values(closed=_greatest(_NOW, clock.c.closed, _GIVEN)).re
 
 def expect_datestamp(connection: Connection, now: int) -> int:
     """What `take_datestamp` says, unless another commits or closes a second before it is called."""
-    return int(execute(connection, _EXPECT, {"now": now}).scalar_one())
+    return int(execute(connection, _EXPECT, {"now": now}).value)
 
 
 def take_datestamp(connection: Connection, now: int) -> int:
@@ -44,7 +44,7 @@ def take_datestamp(connection: Connection, now: int) -> int:
     It is later than every closed second and never earlier than a datestamp already given, also when
     the machine's clock went back.
     """
-    return int(execute(connection, _TAKE, {"now": now}).scalar_one())
+    return int(execute(connection, _TAKE, {"now": now}).value)
 
 
 def close_second(connection: Connection, now: int) -> int:

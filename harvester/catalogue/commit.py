@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def commit_page(  # noqa: PLR0913 - what one transaction holds
                 commit.take_clock()
                 return counts
         except CatalogueError as error:
-            if not isinstance(error.__cause__, IntegrityError):
+            if not isinstance(error.__cause__, IntegrityError | sqlite3.IntegrityError):
                 raise
             if "pk_records" in str(error) and _settle_numbers(catalogue):
                 continue
@@ -136,8 +137,8 @@ def _salt_collisions(
 def _take_numbers(connection: Connection, count: int) -> list[int]:
     """Numbers for so many new records, which no other transaction takes."""
     if connection.dialect.name == "postgresql":
-        return list(execute(connection, _NEXT_NUMBERS, {"count": count}).scalars())
-    last = execute(connection, _LAST_NUMBER, {}).scalar() or 0  # nobody else writes
+        return execute(connection, _NEXT_NUMBERS, {"count": count}).values
+    last = execute(connection, _LAST_NUMBER, {}).value or 0  # nobody else writes
     return list(range(last + 1, last + 1 + count))
 
 
@@ -247,7 +248,7 @@ class _PageCommit:
     ) -> Counts:
         """All of the page's records stand, and their counts are returned."""
         row = _page_row(harvest_id, list_id, fetched, page.response_date[:40], page.size, None)
-        page_id = int(execute(self.connection, _INSERT_PAGE, row).scalar_one())
+        page_id = int(execute(self.connection, _INSERT_PAGE, row).value)
         present = self._find_present([arrival.identifier for arrival in arrivals])
         known = [(arrival, present[arrival.identifier]) for arrival in arrivals if arrival.identifier in present]
         new = [arrival for arrival in arrivals if arrival.identifier not in present and not arrival.deleted]
@@ -303,7 +304,7 @@ class _PageCommit:
         if not among:
             return known
         parameters = {"this_list": list_id, "with_prefix": self.prefix, **pack_values(self.connection, among)}
-        better = set(execute(self.connection, _OF_THIS_PASS, parameters).scalars())
+        better = set(execute(self.connection, _OF_THIS_PASS, parameters).values)
         return [(arrival, row) for arrival, row in known if row.id not in better]
 
     def _add(self, new: list[PackedRecord], page_id: int) -> None:
@@ -311,40 +312,24 @@ class _PageCommit:
             return
         member_id, datestamp = self.member.id, self.datestamp
         self.added = _take_numbers(self.connection, len(new))
-        rows = [
-            {
-                "id": number,
-                "public_id": self.public_ids[arrival.identifier],
-                "member_id": member_id,
-                "identifier": arrival.identifier,
-                "work_id": number,
-                "datestamp": datestamp,
-                "added": datestamp,
-                "source_datestamp": arrival.datestamp,
-                "deleted": False,
-            }
-            for number, arrival in zip(self.added, new, strict=True)
+        rows = [  # as the table has its columns
+            (number, self.public_ids[name], member_id, name, number, datestamp, datestamp, source, False)
+            for number, (name, source, *_) in zip(self.added, new, strict=True)
         ]
         insert_rows(self.connection, records, rows)
         new_forms = [self._form_row(number, arrival, page_id) for number, arrival in zip(self.added, new, strict=True)]
         insert_rows(self.connection, forms, new_forms)
 
-    def _form_row(self, number: int, arrival: PackedRecord, page_id: int) -> dict[str, Any]:
-        return {
-            "record_id": number,
-            "prefix": self.prefix,
-            "page_id": page_id,
-            "hash": arrival.hash,
-            "deleted": arrival.deleted,
-            "set_specs": arrival.set_specs,
-            "xml": arrival.xml,
-            "abouts": arrival.abouts,
-        }
+    def _form_row(self, number: int, arrival: PackedRecord, page_id: int) -> tuple[Any, ...]:
+        """As the table has its columns."""
+        _, _, deleted, metadata_hash, set_specs, xml, abouts = arrival
+        return number, self.prefix, page_id, metadata_hash, deleted, set_specs, xml, abouts
 
     def _change(self, known: list[tuple[PackedRecord, Any]], page_id: int) -> list[dict[str, Any]]:
         """The forms are as they came; the rows of the records that have changed by that, to be stamped."""
         stamped: list[dict[str, Any]] = []
-        new_forms, payloads, gone = [], [], []
+        new_forms: list[tuple[Any, ...]] = []
+        payloads, gone = [], []
         quiet: list[dict[str, Any]] = []
         for arrival, row in known:
             key = {"key_id": row.id, "key_prefix": self.prefix}
@@ -359,7 +344,7 @@ class _PageCommit:
                 row.form_deleted or row.hash != arrival.hash or is_news(arrival.abouts, row.abouts)
             ):
                 form = self._form_row(row.id, arrival, page_id)
-                payloads.append({**key, **{f"new_{name}": value for name, value in form.items()}})
+                payloads.append({**key, **dict(zip(_NEW_FORM, form, strict=True))})
                 stamped.append({**stamp, "was_deleted": row.deleted})
             else:
                 # Deleted headers carry no sets (EPrints): the last known ones stay.
@@ -382,7 +367,7 @@ class _PageCommit:
         if not stamped:
             return 0, 0
         self.stamped = [row["key_id"] for row in stamped]
-        live = set(execute(self.connection, _LIVE, pack_values(self.connection, self.stamped)).scalars())
+        live = set(execute(self.connection, _LIVE, pack_values(self.connection, self.stamped)).values)
         deleted = 0
         for row in stamped:
             row["new_datestamp"] = self.datestamp
@@ -443,6 +428,7 @@ _UPDATE_FORM = (
         }
     )
 )
+_NEW_FORM = tuple(f"new_{column.name}" for column in forms.c)
 _DELETE_FORM = update(forms).where(_THIS_FORM).values(deleted=True, page_id=bindparam("new_page"))
 _UPDATE_SETS = update(forms).where(_THIS_FORM).values(set_specs=bindparam("new_set_specs"))
 _THIS_RECORD = records.c.id == bindparam("key_id")

@@ -78,7 +78,7 @@ def _copy(source: Connection, target: Connection, table: Table, progress: Progre
                 some = [
                     [each.replace("\0", "\ufffd") if isinstance(each, str) else each for each in row] for row in some
                 ]
-            insert_rows(target, table, [dict(zip(table.c.keys(), row, strict=True)) for row in some])
+            insert_rows(target, table, some)
             done += len(some)
             progress(table.name, done, total)
             yield from some

@@ -6,11 +6,12 @@ import fcntl
 import json
 import sqlite3
 import threading
+from collections import namedtuple
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import Any, BinaryIO, TypeAlias
@@ -20,7 +21,6 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
-    CursorResult,
     Dialect,
     Engine,
     Executable,
@@ -77,8 +77,7 @@ class Catalogue:
         self.engine = engine
         self._now = now
         self._rest = Rest(rest)
-        sqlite = engine.dialect.name == "sqlite" and engine.url.database
-        self._alone = _WriterLock(Path(f"{engine.url.database}-writer")).held if sqlite else nullcontext
+        self._writer = _SqliteWriter(engine) if engine.dialect.name == "sqlite" else None
 
     def now(self) -> int:
         """The present second of this installation's clock."""
@@ -108,33 +107,78 @@ class Catalogue:
                 broke may stand or not.
             CatalogueError: the database refuses.
         """
-        with (
-            self._alone(),
-            _named_errors(),
-            self.engine.connect().execution_options(lumbung_write="beside" if beside else "alone") as connection,
-            connection.begin(),
-        ):
+        with _named_errors(), self._connect(beside=beside) as connection, connection.begin():
             yield connection
 
+    def _connect(self, *, beside: bool) -> AbstractContextManager[Connection]:
+        if self._writer:
+            return self._writer.alone()
+        return self.engine.connect().execution_options(lumbung_write="beside" if beside else "alone")
+
     def close(self) -> None:
-        """Every pooled connection is closed."""
+        """Every connection is closed."""
+        if self._writer:
+            self._writer.close()
         self.engine.dispose()
 
 
 Row: TypeAlias = Mapping[str, Any]
 
 
-def execute(connection: Connection, statement: Executable, rows: Row | Sequence[Row]) -> CursorResult[Any]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a statement found, read whole, values as the driver has them; and how many rows it changed."""
+
+    names: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    rowcount: int
+
+    def __iter__(self) -> Iterator[Any]:
+        """Each row with the columns' names."""
+        return map(_row_of(self.names)._make, self.rows)
+
+    @property
+    def values(self) -> list[Any]:
+        """The first column."""
+        return [row[0] for row in self.rows]
+
+    @property
+    def value(self) -> Any:
+        """The first column of the first row; None where there is no row."""
+        return self.rows[0][0] if self.rows else None
+
+
+@cache
+def _row_of(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names)
+
+
+def execute(connection: Connection, statement: Executable, rows: Row | Sequence[Row]) -> Found:
     """Executes a statement that stands at module level, with one row of parameters or several.
 
-    It is compiled once, and the driver is handed the rows as they are: for what runs with every page.
-    SQLAlchemy's own path binds each row through the statement again, which costs more than the database does
-    (bench: commit). Values go in and come out as the driver has them.
+    It is compiled once, and the driver is handed the rows as they are: for what runs with every page, while everybody
+    else waits to write. SQLAlchemy's own path costs more than the database does (bench: commit).
     """
     sql, constants = _compile(statement, connection.dialect)
     if constants:
         rows = {**constants, **rows} if isinstance(rows, Mapping) else [{**constants, **row} for row in rows]
-    return connection.exec_driver_sql(sql, rows)
+    return _run(connection, sql, rows)
+
+
+def _run(connection: Connection, sql: str, rows: Row | Sequence[Any]) -> Found:
+    """The driver executes it."""
+    if connection.dialect.name != "sqlite":
+        result = connection.exec_driver_sql(sql, rows)  # which tells the pool of connections that broke
+        if not result.returns_rows:
+            return Found((), [], result.rowcount)
+        names, found = tuple(result.keys()), result.cursor.fetchall()
+        result.close()
+        return Found(names, found, result.rowcount)
+    driver: Any = connection.connection.driver_connection
+    cursor = driver.executemany(sql, rows) if isinstance(rows, list) else driver.execute(sql, rows)
+    found = cursor.fetchall()
+    names = tuple(each[0] for each in cursor.description) if cursor.description else ()
+    return Found(names, found, cursor.rowcount)
 
 
 @cache
@@ -189,22 +233,20 @@ def pack_values(connection: Connection, values: Collection[Any]) -> Row:
     return {"among": list(values) if connection.dialect.name == "postgresql" else json.dumps(list(values))}
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """The rows stand in the table; each holds a value for every column of it, JSON as text.
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    """The rows stand in the table; each holds a value for every column of it, in their order, JSON as text.
 
     Many in one statement: row by row, Python would let other threads run between two of them while this one
     holds the catalogue.
     """
-    in_order = itemgetter(*table.c.keys())
     if connection.dialect.name == "postgresql":
-        columns = tuple(map(list, zip(*map(in_order, rows), strict=True)))
-        connection.exec_driver_sql(_insert_columns(table, connection.dialect), columns)
+        columns = tuple(map(list, zip(*rows, strict=True)))
+        _run(connection, _insert_columns(table, connection.dialect), columns)
         return
     at_once = _VALUES_AT_ONCE // len(table.c)
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]
-        values = tuple(chain.from_iterable(map(in_order, some)))
-        connection.exec_driver_sql(_insert_many(table, len(some), connection.dialect), values)
+        _run(connection, _insert_many(table, len(some), connection.dialect), tuple(chain.from_iterable(some)))
 
 
 _VALUES_AT_ONCE = 999  # what every SQLite takes
@@ -236,31 +278,49 @@ def _insert_into(table: Table, dialect: Dialect) -> str:
     return f"INSERT INTO {table.name} ({names})"
 
 
-class _WriterLock:
-    """Lets one writer in at a time, of this machine's processes and threads.
+class _SqliteWriter:
+    """Lets one writer in at a time, of this machine's processes and threads, on the one connection that writes here.
 
     SQLite alone lets waiting writers sleep and try again, for up to 100 ms though the lock has long been free.
-    A dead process's lock is free.
+    A dead process's lock is free. A connection of each thread would have to be had with the lock in hand, and would
+    find its cache of pages outdated by all the others.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._threads = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._connection: Connection | None = None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nobody else writes."""
-        with self._threads, self._locked():
-            yield
+    def alone(self) -> Iterator[Connection]:
+        """The connection; nobody else writes."""
+        with self._threads:
+            try:
+                if self._file is None:
+                    self._file = Path(f"{self._engine.url.database}-writer").open("ab")  # noqa: SIM115 - it stays open
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+            except OSError as error:
+                raise CatalogueError(f"the catalogue cannot be written: {error}") from error
+            try:
+                if self._connection is None:
+                    self._connection = self._engine.connect().execution_options(lumbung_write="alone")
+                yield self._connection
+            except BaseException:  # in whatever state it is: the next writer has another
+                if self._connection is not None:
+                    self._connection.close()
+                self._connection = None
+                raise
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def _locked(self) -> BinaryIO:
-        """The lock's file; closing it lets the next one in."""
-        try:
-            file = self._path.open("ab")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            raise CatalogueError(f"the catalogue cannot be written: {error}") from error
-        return file
+    def close(self) -> None:
+        """The connection and the lock's file are closed; the next writer opens them again."""
+        with self._threads:
+            for each in (self._connection, self._file):
+                if each is not None:
+                    each.close()
+            self._connection = self._file = None
 
 
 def open_catalogue(
@@ -395,25 +455,25 @@ def _use_wal(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes its lock at once: upgrading a reader later could fail with "database is locked".
     write = connection.get_execution_options().get("lumbung_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
-        words = f"the catalogue does not answer: {' '.join(str(error.orig).split())}"
-        if _is_passing(error):
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        words = f"the catalogue does not answer: {' '.join(str(cause).split())}"
+        if not isinstance(cause, sqlite3.Error) and _is_passing(error):
             raise CatalogueUnavailableError(words) from error
         raise CatalogueError(words) from error
     except PoolTimeoutError as error:
         raise CatalogueUnavailableError("the catalogue does not answer: all connections to it are in use") from error
 
 
-def _is_passing(error: DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.Error):
-        return False
+def _is_passing(error: Any) -> bool:
     from harvester.catalogue import postgresql  # noqa: PLC0415 - as above
 
     return postgresql.is_passing(error)

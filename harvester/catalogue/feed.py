@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import starmap
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -110,7 +111,7 @@ def list_rows(
     statement = _listing(chosen.set_kind if chosen.set_value else "", bool(chosen.source_prefix), payloads)
     place = {"after_at": after[0], "after_id": after[1], "until": chosen.until, "most": limit}
     found = execute(connection, statement, place | _arguments(chosen))
-    return list(starmap(Shown, found.cursor.fetchall()))
+    return list(starmap(Shown, found.rows))
 
 
 def list_record(connection: Connection, chosen: Selection, record_id: int, *, payloads: bool) -> list[Shown]:
@@ -177,7 +178,7 @@ def _count_rows(connection: Connection, chosen: Selection) -> int | None:
     window = {"from": chosen.from_, "until": chosen.until}
     if not chosen.source_prefix:
         counted = {"kind": kind, "counted": str(chosen.set_value)}
-        row = execute(connection, _outside(kind), window | counted | _arguments(chosen)).one()
+        (row,) = execute(connection, _outside(kind), window | counted | _arguments(chosen))
         if max(row.before, row.behind) <= _COUNTED:
             return int(row.all or 0) - int(row.before) - int(row.behind)
     query = _bounded(kind, feed.c.datestamp.between(_FROM, _UNTIL), of_members=bool(chosen.source_prefix))
@@ -263,7 +264,7 @@ def replace_rows(connection: Connection, rows: Sequence[FeedRow], before: Iterab
     """These rows stand in the place of those `before`, of the same records, and the counts of the sets with them."""
     if not rows:
         return
-    new = [asdict(row) for row in rows]
+    new = list(map(_columns, rows))
     execute(connection, _DELETE, pack_values(connection, [row.record_id for row in rows]))
     insert_rows(connection, feed, new)
     change = Counter(each for row in rows for each in _sets_of(row))
@@ -282,6 +283,7 @@ def _sets_of(row: FeedRow) -> tuple[tuple[str, str], ...]:
     return (*always, ("access", "open")) if row.open else always
 
 
+_columns = attrgetter(*feed.c.keys())
 _DELETE = delete(feed).where(is_among(feed.c.record_id))
 _COUNT = (
     update(feed_counts)

@@ -180,4 +180,4 @@ _ADD_CHANGE = insert(work_changes)
 
 def _select(connection: Connection, statement: Executable, among: Collection[int] | Collection[str]) -> Sequence[Any]:
     """The rows that a statement finds among these values."""
-    return execute(connection, statement, pack_values(connection, sorted(among))).all() if among else ()
+    return execute(connection, statement, pack_values(connection, sorted(among))).rows if among else ()

@@ -418,11 +418,29 @@ def test_an_exception_in_the_middle_leaves_nothing(statement: str, run: Run) -> 
             hit.append(sql)
             raise sqlite3.OperationalError("the disk is full")
 
+    class Failing(sqlite3.Connection):
+        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+            done = super().execute(sql, *given)
+            fail(None, None, sql)
+            return done
+
+        def executemany(self, sql: str, given: Any) -> sqlite3.Cursor:
+            done = super().executemany(sql, given)
+            fail(None, None, sql)
+            return done
+
+    def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> sqlite3.Connection:
+        return sqlite3.connect(*arguments, **named, factory=Failing)
+
     page = page_of(live("changed", "two"), gone("deleted"), live("new"), failed=(FailedRecord("b", "c"),))
-    event.listen(run.catalogue.engine, "after_cursor_execute", fail)
+    of_sqlite = run.catalogue.engine.dialect.name == "sqlite"
+    faults = ("do_connect", connect) if of_sqlite else ("after_cursor_execute", fail)
+    run.catalogue.close()
+    event.listen(run.catalogue.engine, *faults)
     with pytest.raises((CatalogueError, sqlite3.OperationalError), match="disk is full"):
         run.commit_page(page)
-    event.remove(run.catalogue.engine, "after_cursor_execute", fail)
+    event.remove(run.catalogue.engine, *faults)
+    run.catalogue.close()
     assert hit
     assert dump(run.catalogue) == before
     assert run.commit_page(page) == Counts(added=1, changed=1, deleted=1, failed=1)

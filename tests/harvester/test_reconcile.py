@@ -935,7 +935,7 @@ def test_cut_off_before_any_of_its_commits_it_ends_as_an_undisturbed_one(
         rows = connection.execute(select(records.c.id).where(records.c.identifier < "oai:a:008")).scalars().all()
         of_row = {"prefix": "oai_dc", "member_id": 1, "missed_at": START, "times": 1, "due_at": START}
         connection.execute(vanished.insert(), [{"record_id": n, **of_row} for n in rows])
-    scene.catalogue.engine.dispose()
+    scene.catalogue.close()
     shutil.copy(path, f"{path}.before")
     scene.reconcile()
     wanted = _state(scene)
