@@ -66,8 +66,8 @@ _PATTERNS = {
 # The same for texts in ASCII alone: what is no letter and no digit parts words, but for a joint.
 _QUOTE = re.compile("['`]")
 _JOINED = re.compile(rf"(?<=[a-zA-Z0-9]){_JOINT}(?=[a-zA-Z0-9])")
-_PARTED = {code: char.lower() if char.isalnum() else " " for code, char in enumerate(map(chr, range(128)))}
-_PARTED_BUT_JOINED = _PARTED | {ord("'"): "'"}
+_PARTED = bytes(ord(char.lower()) if char.isalnum() else ord(" ") for char in map(chr, range(128))).ljust(256)
+_PARTED_BUT_JOINED = _PARTED[: ord("'")] + b"'" + _PARTED[ord("'") + 1 :]
 _FOREIGN = re.compile(rf"[^\W_\x00-\x7f]|[{_SIGNS}{_UNSPACED}]")  # stands in words
 _UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
 _ALONE = re.compile(f"[{_UNSPACED}{_SIGNS}ʼʻ]")  # unlike what ASCII has where words begin and end
@@ -239,7 +239,7 @@ def _parted(text: str) -> str | None:
     if "'" in text or "`" in text:
         whole = text
         text = _QUOTE.sub(lambda quote: "" if _JOINED.match(whole, quote.start()) else " ", text)
-    return text.translate(_PARTED)
+    return _translated(text, _PARTED)
 
 
 def tokenize(text: str) -> list[Token]:
@@ -276,10 +276,15 @@ def aligned(text: str) -> str | None:
             return None
         text = blanked
     if "'" not in text and "`" not in text:
-        return text.translate(_PARTED)
+        return _translated(text, _PARTED)
     whole = text
     joined = _QUOTE.sub(lambda quote: "'" if _JOINED.match(whole, quote.start()) else " ", whole)
-    return joined.translate(_PARTED_BUT_JOINED)
+    return _translated(joined, _PARTED_BUT_JOINED)
+
+
+def _translated(text: str, table: bytes) -> str:
+    """The text in ASCII with other characters by the table: as bytes in a third of the time."""
+    return text.encode("ascii").translate(table).decode("ascii")
 
 
 def words(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import NamedTuple
+from typing import TypeAlias
 
 from indexer.analysis import (
     aligned,
@@ -26,12 +26,8 @@ from indexer.query import Node, query_phrases, query_words
 _ELLIPSIS = "…"
 
 
-class _Match(NamedTuple):
-    """A place in a text, and which word of the query it matches."""
-
-    start: int
-    end: int
-    word: str
+# A place in a text, from and to, and which word of the query it matches. A page of hits has hundreds: a bare tuple.
+_Match: TypeAlias = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +76,22 @@ class _Sought:
         if subject is None:
             spans = [place.span() for place in iter_places(text)]
             words = self._words_of({text[start:end] for start, end in spans})
-            return [_Match(*span, words[source]) for span in spans if (source := text[slice(*span)]) in words]
+            return [(*span, words[source]) for span in spans if (source := text[slice(*span)]) in words]
         letters = self._letters
         if letters is None:
             letters = [f" {word} " for word in self._words_of(set(subject.split()))]
         # A look at the words with these letters takes a tenth of the time of one at every word.
-        verdicts, padded, found = self._verdicts, f" {subject} ", {}
+        verdicts, padded = self._verdicts, f" {subject} "
+        found: dict[int, _Match] = {}
         for some in letters:
             at, more = padded.find(some), len(some) - 1
             while at >= 0:
                 start = padded.rfind(" ", 0, at + 1)
                 end = padded.find(" ", at + more)
                 if word := verdicts[padded[start + 1 : end]]:
-                    found[start] = end - 1, word
+                    found[start] = start, end - 1, word
                 at = padded.find(some, end)
-        return [_Match(start, *found[start]) for start in sorted(found)]
+        return sorted(found.values())
 
     def _words_of(self, found: set[str]) -> dict[str, str]:
         """Which word of the query each of a text's words matches, of those that match one."""
@@ -139,7 +136,7 @@ class Matcher:
         found = self.matches(text, language)
         if not found:
             return Finding()
-        words = frozenset(match.word for match in found)
+        words = frozenset(word for _, _, word in found)
         phrases = frozenset(phrase for phrase in self.phrases if words.issuperset(phrase))
         if phrases:
             subject = aligned(text)
@@ -159,10 +156,10 @@ class Matcher:
         for phrase in self.phrases:
             for at in range(len(found) - len(phrase) + 1):
                 run = found[at : at + len(phrase)]
-                if all(fold(text[m.start : m.end]) == word for m, word in zip(run, phrase, strict=True)) and not any(
-                    any(map(str.isalnum, text[one.end : other.start])) for one, other in pairwise(run)
-                ):
-                    return run[0].start, run[-1].end
+                if all(
+                    fold(text[start:end]) == word for (start, end, _), word in zip(run, phrase, strict=True)
+                ) and not any(any(map(str.isalnum, text[end:start])) for (_, end, _), (start, _, _) in pairwise(run)):
+                    return run[0][0], run[-1][1]
         return None
 
     def matches(self, text: str, language: str | None) -> list[_Match]:
@@ -201,7 +198,7 @@ def snippet(text: str, matcher: Matcher, language: str | None, length: int = 240
     spare = max(0, length - (last - first))
     start = 0 if first <= spare // 2 else _word_start(text, first - spare // 2, first)
     end = _word_end(text, min(len(text), start + length), last)
-    inside = [match for match in found if match.start >= start and match.end <= end]
+    inside = [match for match in found if match[0] >= start and match[1] <= end]
     middle = _marked(text, inside, start, end).parts
     before = ((_ELLIPSIS, False),) if start else ()
     after = ((_ELLIPSIS, False),) if end < len(text) else ()
@@ -226,6 +223,8 @@ def highlight_hit(document: Document, matcher: Matcher) -> tuple[Fragment, Fragm
 
 def _best_window(found: list[_Match], length: int) -> tuple[int, int]:
     """From and to of the run of matches within `length` that has most different words, then most matches."""
+    if found and found[-1][1] - found[0][0] <= length:
+        return found[0][0], found[-1][1]
     best, place = (0, 0), (0, 0)
     inside: dict[str, int] = {}
     left = different = 0
@@ -233,14 +232,14 @@ def _best_window(found: list[_Match], length: int) -> tuple[int, int]:
         before = inside.get(word, 0)
         inside[word] = before + 1
         different += not before
-        while end - found[left].start > length and left < at:
-            out = found[left].word
+        while end - found[left][0] > length and left < at:
+            out = found[left][2]
             inside[out] -= 1
             different -= not inside[out]
             left += 1
         worth = (different, at - left + 1)
         if worth > best:
-            best, place = worth, (found[left].start, end)
+            best, place = worth, (found[left][0], end)
     return place
 
 

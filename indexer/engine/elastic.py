@@ -32,6 +32,7 @@ from indexer.engine.schema import (
     make_entry,
     order_key,
     schema_checksum,
+    with_text,
 )
 from indexer.engine.words import complete, mend, telling_words
 from indexer.highlight import Matcher, make_hit
@@ -78,7 +79,7 @@ class ElasticEngine:
                 if tags - build.tags:
                     build = replace(build, tags=build.tags | tags)
                     self._indices.note(build)
-                self._send(build, [Operation(_key(key), _filled(body)) for key, body in entries.items()], watermark)
+                self._send(build, [Operation(_key(key), body_of(body)) for key, body in entries.items()], watermark)
             self._send(build, [Operation(_key(key), None) for key in sorted(gone)], watermark)
             self._server.patient.indices.refresh(index=build.index)
             self._indices.note(replace(build, watermark=watermark))
@@ -253,9 +254,10 @@ def _in_parts(entries: Iterable[Entry]) -> Iterator[dict[str, str]]:
         yield part
 
 
-def _filled(body: str) -> str:
-    """The entry with something in every field of streams: BM25 counts here, other than in tantivy, only documents that
-    have the field."""
+def body_of(entry: str) -> str:
+    """What is sent of an entry's body: the document as text, and something in every field of streams, as BM25 counts
+    here, other than in tantivy, only documents that have the field."""
+    body = with_text(entry)
     return body[:-1] + "".join(nothing for label, nothing in _NOTHING if label not in body) + "}"
 
 

@@ -140,7 +140,7 @@ def _fields() -> dict[str, dict[str, object]]:
     keys = ("id", TITLE_ORDER, *OWN_KEYS.values(), SHARED_KEYS)
     numbers = (*NUMBER_FIELDS.values(), *(set(SORT_FIELDS.values()) - {TITLE_ORDER}))
     return {
-        "document": {"type": "binary", "store": True},
+        "document": {"type": "text", "index": False, "store": True},
         "year": {"type": "long"},
         **dict.fromkeys(EXACT_WEIGHTS, tokens),
         **{name: {**tokens, "index_options": "freqs"} for name in STEM_WEIGHTS},

@@ -44,8 +44,9 @@ class ElasticDialect:
     def weighted(self, query: Query, weight: float) -> Query:
         ((kind, about),) = query.items()
         if kind in {"term", "prefix", "match_phrase"}:  # shorter, and as quick
-            ((field, asked),) = about.items()
-            return {kind: {field: {**asked, "boost": weight}}}
+            (asked,) = about.values()
+            asked["boost"] = weight  # it has just been made, and nobody else has it
+            return query
         return {"bool": {"must": [query], "boost": weight}}
 
     def same_score(self, query: Query, score: float) -> Query:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from indexer.engine.elastic_query import Query
 from indexer.engine.elastic_server import Server
 from indexer.engine.schema import unpack
 
+_JSON = {"accept": "application/json", "content-type": "application/json"}
 WITH_DOCUMENTS: Query = {"stored_fields": ["document"]}
 
 
@@ -26,15 +26,14 @@ class Reader:
 
     def search(self, body: Query, *, preference: str | None = None) -> Mapping[str, Any]:
         """The server's answer to a search."""
+        asked = {"allow_partial_search_results": "false"}
+        if preference:
+            asked["preference"] = preference
+        if self._server.address.shards > 1:
+            asked["search_type"] = "dfs_query_then_fetch"  # the same scores in all
         with self._server.asked(self._indices.absent):
-            answer = self._server.client.search(
-                index=self._target,
-                body=body,
-                preference=preference,
-                search_type="dfs_query_then_fetch"
-                if self._server.address.shards > 1
-                else None,  # the same scores in all
-                allow_partial_search_results=False,
+            answer = self._server.client.perform_request(  # as `search` does, without a look at each argument
+                "POST", f"/{self._target}/_search", params=asked, headers=_JSON, body=body
             )
         found: Mapping[str, Any] = answer.body
         return found
@@ -83,4 +82,4 @@ def documents_in(answer: Mapping[str, Any]) -> list[Document]:
 
 def document_of(hit: Mapping[str, Any]) -> Document:
     """The document of one hit."""
-    return unpack(a2b_base64(hit["fields"]["document"][0]))
+    return unpack(hit["fields"]["document"][0])
