@@ -107,7 +107,7 @@ def _write_bare(server: Server, ready: Sequence[Entry]) -> float:
         engine.write((), (), 0)
         client, index = _bare_client(server, address)
 
-        bodies = [({"index": {"_id": entry.id}}, body_of(entry.body)) for entry in ready]
+        bodies = [({"index": {"_id": entry.id}}, body_of(entry)) for entry in ready]
 
         def send_all() -> None:
             for start in range(0, len(bodies), _AT_ONCE):

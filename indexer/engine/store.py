@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from indexer.engine.schema import (
     SORT_FIELDS,
     STEM_WEIGHTS,
     TITLE_ORDER,
+    Entry,
     unpack,
 )
 
@@ -57,6 +59,11 @@ def _with_streams(index: tantivy.Index) -> tantivy.Index:
     """Tantivy does not keep analyzers on disk; ours only parts ready tokens at their spaces."""
     index.register_tokenizer("stream", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
     return index
+
+
+def body_of(entry: Entry) -> str:
+    """What tantivy is given: the document as bytes, which it stores without looking for words in them."""
+    return entry.with_document(f'"{b64encode(entry.document.encode()).decode()}"')
 
 
 def load(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:

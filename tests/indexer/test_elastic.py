@@ -73,7 +73,7 @@ def server() -> Iterator[Server]:
 def test_a_work_that_the_server_will_never_take_is_named_and_the_watermark_stays(engine: ElasticEngine) -> None:
     engine.write([document(1)], (), 1)
     with pytest.raises(EngineError, match=f"{order_key('w9')}.*strict_dynamic"):
-        engine.write([Entry(order_key("w9"), '{"id":["00"],"weight":[3]}')], (), 2)
+        engine.write([Entry(order_key("w9"), '{"id":["00"],"weight":[3]}', "[]")], (), 2)
     assert (engine.watermark(), engine.count()) == (1, 1)
 
 
