@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import TypeAlias
 
 from indexer.analysis import (
@@ -214,11 +214,15 @@ def make_hit(document: Document, score: float | None, matcher: Matcher) -> Hit:
 def highlight_hit(document: Document, matcher: Matcher) -> tuple[Fragment, Fragment]:
     """The title, and the snippet of the first abstract that has a match, else the beginning of the first."""
     language = document.text_language
+    best = None
+    for text in document.abstracts:
+        piece = snippet(text.value, matcher, text.language or language)
+        if any(mark for _, mark in piece.parts):
+            best = piece
+            break
+        best = best or piece
     title = document.titles[0] if document.titles else Text("")
-    pieces = (snippet(text.value, matcher, text.language or language) for text in document.abstracts)
-    first = next(pieces, Fragment())
-    best = next((piece for piece in chain((first,), pieces) if any(mark for _, mark in piece.parts)), first)
-    return highlight(title.value, matcher, title.language or language), best
+    return highlight(title.value, matcher, title.language or language), best or Fragment()
 
 
 def _best_window(found: list[_Match], length: int) -> tuple[int, int]:
