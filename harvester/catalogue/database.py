@@ -297,30 +297,37 @@ class _SqliteWriter:
         """The connection; nobody else writes."""
         with self._threads:
             try:
-                if self._file is None:
-                    self._file = Path(f"{self._engine.url.database}-writer").open("ab")  # noqa: SIM115 - it stays open
-                fcntl.flock(self._file, fcntl.LOCK_EX)
-            except OSError as error:
-                raise CatalogueError(f"the catalogue cannot be written: {error}") from error
-            try:
+                self._take_lock()
                 if self._connection is None:
                     self._connection = self._engine.connect().execution_options(lumbung_write="alone")
                 yield self._connection
             except BaseException:  # in whatever state it is: the next writer has another
-                if self._connection is not None:
-                    self._connection.close()
-                self._connection = None
+                self._close_connection()
                 raise
             finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+                if self._file is not None:
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _take_lock(self) -> None:
+        try:
+            if self._file is None:
+                self._file = Path(f"{self._engine.url.database}-writer").open("ab")  # noqa: SIM115 - it stays open
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise CatalogueError(f"the catalogue cannot be written: {error}") from error
+
+    def _close_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def close(self) -> None:
         """The connection and the lock's file are closed; the next writer opens them again."""
         with self._threads:
-            for each in (self._connection, self._file):
-                if each is not None:
-                    each.close()
-            self._connection = self._file = None
+            self._close_connection()
+            if self._file is not None:
+                self._file.close()
+            self._file = None
 
 
 def open_catalogue(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,6 @@ from zlib import crc32
 import orjson
 
 from harvester.errors import EngineBusyError, EngineError, QueryRejectedError, SchemaChangedError
-from indexer.analysis import STEMMED_TAGS
 from indexer.document import Document
 from indexer.engine import Results, Suggestion
 from indexer.engine.compile import Compiler, facet_groups
@@ -27,9 +25,7 @@ from indexer.engine.elastic_server import Server, ServerAddress
 from indexer.engine.elastic_words import ElasticCounted, ElasticWords, Values
 from indexer.engine.facets import count_facets, terms_of
 from indexer.engine.schema import (
-    EXACT_WEIGHTS,
     SORT_FIELDS,
-    STEM_WEIGHTS,
     Entry,
     make_entry,
     order_key,
@@ -45,9 +41,6 @@ _IDS_AT_ONCE = 5000
 _PART = 32_000_000  # characters of documents that are in memory at once
 _LONGEST_KEY = 512  # bytes that a server takes as an id
 _TAGS_SECONDS = 30.0  # after which languages that another process has brought in are known here
-_NOTHING = [(f'"{name}":', f',"{name}":"-"') for name in (*EXACT_WEIGHTS, *STEM_WEIGHTS)]  # "-" is no token
-_STEMMED = frozenset(STEMMED_TAGS)
-_STEMS = re.compile(r'"([a-z]{2}):')  # how a value of stems begins; what else does so is none of these tags
 
 
 class ElasticEngine:
@@ -76,7 +69,7 @@ class ElasticEngine:
             build = self._to_write()
             for entries in _in_parts(each if isinstance(each, Entry) else make_entry(each) for each in documents):
                 gone -= entries.keys()
-                tags = _STEMMED.intersection(tag for each in entries.values() for tag in _STEMS.findall(each.body))
+                tags = frozenset[str]().union(*(each.tags for each in entries.values()))
                 if tags - build.tags:
                     build = replace(build, tags=build.tags | tags)
                     self._indices.note(build)
@@ -258,7 +251,7 @@ def _in_parts(entries: Iterable[Entry]) -> Iterator[dict[str, Entry]]:
 def body_of(entry: Entry) -> str:
     """What the server is given: the document as text, and something in every field of streams, as BM25 counts here,
     other than in tantivy, only documents that have the field."""
-    nothing = "".join(nothing for label, nothing in _NOTHING if label not in entry.body)
+    nothing = "".join([f',"{name}":"-"' for name in entry.lacking])  # which is no token
     return entry.with_document(orjson.dumps(entry.document).decode(), nothing)
 
 

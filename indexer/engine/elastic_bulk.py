@@ -15,7 +15,7 @@ from elasticsearch import ApiError, Elasticsearch
 from harvester.errors import EngineError, EngineUnavailableError
 
 _AT_ONCE = 500  # of one request, or as many as have
-_BYTES = 4_000_000
+_BYTES = 5_000_000
 _THREADS = 2
 _BUSY = frozenset({429, 503})
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds; doubled each time

@@ -26,6 +26,7 @@ EXACT_WEIGHTS = {
     "title": 8.0, "author": 5.0, "subject": 4.0, "abstract": 1.5, "publisher": 1.0, "source": 1.0, "text": 0.3,
 }  # fmt: skip
 STEM_WEIGHTS = {"title_stem": 5.0, "subject_stem": 2.5, "abstract_stem": 1.0, "text_stem": 0.2}
+_STREAMS = (*EXACT_WEIGHTS, *STEM_WEIGHTS)
 SEARCHED: dict[Field, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "any": (tuple(EXACT_WEIGHTS), tuple(STEM_WEIGHTS)),
     "described": (tuple(EXACT_WEIGHTS)[:-1], tuple(STEM_WEIGHTS)[:-1]),
@@ -90,12 +91,15 @@ class Entry(NamedTuple):
     """A document made ready for an engine, so that the work can be done in another process.
 
     `id` is the document's as engines have it; `body` a JSON object of the values of every field that has any, but for
-    the document itself, which `document` has, packed.
+    the document itself, which `document` has, packed. `lacking` are the fields of streams that have none, `tags` those
+    of the languages by which it is stemmed.
     """
 
     id: str
     body: str
     document: str
+    lacking: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
 
     def with_document(self, document: str, more: str = "") -> str:
         """The whole body: with the document as this JSON says it, and `more` behind it."""
@@ -243,11 +247,13 @@ def make_entry(document: Document, texts: Iterable[Text] = ()) -> Entry:
 
     The engine can find its words and does not keep it. What is behind `MOST_CHARACTERS` is left out.
     """
-    values: dict[str, object] = {**project(document), **_text_streams(texts, document.text_language)}
-    return Entry(order_key(document.id), _encode(values).decode(), pack(document))
+    values: dict[str, list[Any]] = {**project(document), **_text_streams(texts, document.text_language)}
+    lacking = tuple([name for name in _STREAMS if name not in values])
+    tags = frozenset([stems[: stems.find(":")] for name in STEM_WEIGHTS for stems in values.get(name, ())])
+    return Entry(order_key(document.id), _encode(values).decode(), pack(document), lacking, tags)
 
 
-def _text_streams(texts: Iterable[Text], language: str | None) -> dict[str, object]:
+def _text_streams(texts: Iterable[Text], language: str | None) -> dict[str, list[str]]:
     """The tokens of all texts as one value, so that nothing parts them, and the stems of each."""
     exact: list[str] = []
     stemmed: list[str] = []
