@@ -36,7 +36,7 @@ _THREADS, _CHUNK = 2, 500  # of the peer: its best on two cores
 
 def measure(*, quick: bool) -> Report:
     """Documents and works a second, and milliseconds of the middle search."""
-    count, rounds, repeats = (4_000, 1, 3) if quick else (10_000, 3, 9)
+    count, rounds, repeats = (4_000, 1, 3) if quick else (10_000, 7, 9)
     ready = list(map(make_entry, iter_documents(count)))
     kind, records = read_or_make(count)
     with TemporaryDirectory(prefix="lumbung-bench-") as folder, running_server() as server:
