@@ -47,6 +47,8 @@ from harvester.errors import CatalogueError, CatalogueUnavailableError, ConfigEr
 _MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA_VERSION = "0006"  # the newest of the migrations
 _WAL_SECONDS = 30.0
+_CLOSE_SECONDS = 1.0  # for which the end of a process waits for its own writer
+_WRITING = "lumbung_writing"  # in a connection's info: whether its process has the lock
 PATIENCE = 600.0  # seconds for one statement; a large member's reconciliation has some that take minutes
 
 
@@ -153,7 +155,7 @@ def _row_of(names: tuple[str, ...]) -> Any:
     return namedtuple("Row", names)
 
 
-def execute(connection: Connection, statement: Executable, rows: Row | Sequence[Row]) -> Found:
+def execute(connection: Connection, statement: Executable, rows: Row | list[Any]) -> Found:
     """Executes a statement that stands at module level, with one row of parameters or several.
 
     It is compiled once, and the driver is handed the rows as they are: for what runs with every page, while everybody
@@ -169,11 +171,8 @@ def _run(connection: Connection, sql: str, rows: Row | Sequence[Any]) -> Found:
     """The driver executes it."""
     if connection.dialect.name != "sqlite":
         result = connection.exec_driver_sql(sql, rows)  # which tells the pool of connections that broke
-        if not result.returns_rows:
-            return Found((), [], result.rowcount)
-        names, found = tuple(result.keys()), result.cursor.fetchall()
-        result.close()
-        return Found(names, found, result.rowcount)
+        changed = result.rowcount  # known until the rows have been read
+        return Found(tuple(result.keys()), result.all(), changed) if result.returns_rows else Found((), [], changed)
     driver: Any = connection.connection.driver_connection
     cursor = driver.executemany(sql, rows) if isinstance(rows, list) else driver.execute(sql, rows)
     found = cursor.fetchall()
@@ -282,8 +281,9 @@ class _SqliteWriter:
     """Lets one writer in at a time, of this machine's processes and threads, on the one connection that writes here.
 
     SQLite alone lets waiting writers sleep and try again, for up to 100 ms though the lock has long been free.
-    A dead process's lock is free. A connection of each thread would have to be had with the lock in hand, and would
-    find its cache of pages outdated by all the others.
+    A dead process's lock is free. Where its file is removed, or a process forks, SQLite's own lock is left. A
+    connection of each thread would have to be had with the lock in hand, and would find its cache of pages outdated by
+    all the others.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -300,11 +300,14 @@ class _SqliteWriter:
                 self._take_lock()
                 if self._connection is None:
                     self._connection = self._engine.connect().execution_options(lumbung_write="alone")
+                self._connection.info[_WRITING] = True
                 yield self._connection
             except BaseException:  # in whatever state it is: the next writer has another
-                self._close_connection()
+                self._drop_connection(spoilt=True)
                 raise
             finally:
+                if self._connection is not None:
+                    self._connection.info[_WRITING] = False
                 if self._file is not None:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
 
@@ -316,18 +319,25 @@ class _SqliteWriter:
         except OSError as error:
             raise CatalogueError(f"the catalogue cannot be written: {error}") from error
 
-    def _close_connection(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+    def _drop_connection(self, *, spoilt: bool = False) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if spoilt:
+                connection.invalidate()  # or the pool would give it to somebody
+            connection.close()
 
     def close(self) -> None:
-        """The connection and the lock's file are closed; the next writer opens them again."""
-        with self._threads:
-            self._close_connection()
+        """The connection and the lock's file are closed; the next writer opens them again. Where somebody writes, or
+        waits for another process, they are left to the end of this one."""
+        if not self._threads.acquire(timeout=_CLOSE_SECONDS):
+            return
+        try:
+            self._drop_connection()
             if self._file is not None:
                 self._file.close()
             self._file = None
+        finally:
+            self._threads.release()
 
 
 def open_catalogue(
@@ -462,6 +472,8 @@ def _use_wal(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes its lock at once: upgrading a reader later could fail with "database is locked".
     write = connection.get_execution_options().get("lumbung_write")
+    if write and not connection.info.get(_WRITING):
+        raise CatalogueError("the catalogue is written outside of its transaction")
     driver: Any = connection.connection.driver_connection
     driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 

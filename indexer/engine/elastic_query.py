@@ -45,7 +45,7 @@ class ElasticDialect:
         ((kind, about),) = query.items()
         if kind in {"term", "prefix", "match_phrase"}:  # shorter, and as quick
             (asked,) = about.values()
-            asked["boost"] = weight  # it has just been made, and nobody else has it
+            asked["boost"] = asked.get("boost", 1.0) * weight  # it has just been made, and nobody else has it
             return query
         return {"bool": {"must": [query], "boost": weight}}
 

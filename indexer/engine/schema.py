@@ -107,7 +107,7 @@ class Entry(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About as many characters as `with_document` gives."""
+        """So many characters it holds; as a text in JSON, the document may take twice as many."""
         return len(self.body) + len(self.document)
 
 
