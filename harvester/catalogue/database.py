@@ -485,14 +485,16 @@ def _named_errors() -> Iterator[None]:
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         words = f"the catalogue does not answer: {' '.join(str(cause).split())}"
-        if not isinstance(cause, sqlite3.Error) and _is_passing(error):
+        if isinstance(error, DBAPIError) and _is_passing(error):
             raise CatalogueUnavailableError(words) from error
         raise CatalogueError(words) from error
     except PoolTimeoutError as error:
         raise CatalogueUnavailableError("the catalogue does not answer: all connections to it are in use") from error
 
 
-def _is_passing(error: Any) -> bool:
+def _is_passing(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return False
     from harvester.catalogue import postgresql  # noqa: PLC0415 - as above
 
     return postgresql.is_passing(error)
