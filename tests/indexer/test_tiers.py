@@ -140,7 +140,7 @@ class Home:
     def edit(self, *statements: object) -> None:
         """Rows are changed by hand, as no program of ours would."""
         off, on = _FOREIGN_KEYS[self.catalogue.engine.dialect.name]
-        with self.catalogue.engine.execution_options(lumbung_write="alone").connect() as connection:
+        with self.catalogue._connect(beside=False) as connection:
             connection.connection.cursor().execute(off)  # not within a transaction
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]  # a statement of Core
