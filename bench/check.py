@@ -21,6 +21,7 @@ from harvester.catalogue.members import Member, add_member
 from harvester.oai.page import parse_page
 from indexer.build import advance
 from indexer.engine.embedded import EmbeddedEngine
+from indexer.engine.schema import schema_checksum
 
 _PAGE = 100
 _CHECK = """
@@ -30,6 +31,7 @@ from bench.figures import own_memory, processor_time
 from harvester.archive import open_archive
 from harvester.catalogue import open_catalogue
 from indexer.engine.embedded import EmbeddedEngine
+from indexer.engine.schema import schema_checksum
 from indexer.tiers import TierCheck
 
 home, over, most = Path(sys.argv[1]), threading.Event(), 0
@@ -70,7 +72,7 @@ def measure(*, quick: bool) -> Report:
 
 
 def _check(count: int) -> list[float]:
-    home = prepared(f"check-{count}", "1", lambda folder: _fill(folder, count))
+    home = prepared(f"check-{count}", f"{schema_checksum()}-2", lambda folder: _fill(folder, count))
     command = [sys.executable, "-c", _CHECK, str(home)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     found: list[float] = json.loads(done.stdout)

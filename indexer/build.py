@@ -36,11 +36,11 @@ CURSOR = "works"
 
 _RECORDS_AT_ONCE = 1000  # of one transaction that assigns works
 _READ_AHEAD = 4  # times as many are being read while others are assigned and written
-_WORKS_AT_ONCE = 5000  # of one commit of the index: the last one is written while nothing more is read
+_WORKS_AT_ONCE = 6000  # of one commit of the index: the last one is written while nothing more is read
 _TOLERATED = 0.02  # of the works may be missing in a new index, or too many
 _EVER = 2**62  # behind the datestamp of any record
 _BUSY_SECONDS = 120  # in which another process has to end its write
-_KEPT = 5000  # records read whose works' documents are not written yet
+_KEPT = 5000  # records read whose works' documents are not written yet; they change older works, too
 
 Progress = Callable[[int, int | None], None]
 _Position = tuple[int, int]  # datestamp, record number

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -22,9 +23,14 @@ from indexer.feed.provenance import find_first
 from indexer.unite import document_of_record
 from indexer.works import match_keys
 
-_MANY = 8000  # records; below that, starting processes takes longer than they save
-_MOST_PROCESSES = 4
+_MANY = 5000  # records; below that, starting processes takes longer than they save
+_MOST_PROCESSES = 4  # beside this one
 _CHUNK = 250
+_SELDOM = (
+    100_000,
+    50,
+    50,
+)  # of Python's collector: records make no cycles, and looking for some took a tenth of the time
 
 
 class Reading(NamedTuple):
@@ -41,36 +47,55 @@ class Reading(NamedTuple):
 
 
 # Reads records by their numbers. The readings come in the order of the numbers within each 250 that are asked for;
-# other processes begin at once, this one when they are asked for.
+# other processes begin at once, this one when it is asked for the first.
 Reader: TypeAlias = Callable[[Sequence[int]], Iterator[Reading]]
 
 
 @contextmanager
 def open_reader(catalogue: Catalogue, this_year: int, expected: int) -> Iterator[Reader]:
-    """A reader for about so many records: other processes where they are worth their start. Each takes a second for
-    that, and meets every name and word for the first time: for fewer records one core is left to this process.
+    """A reader for about so many records: other processes beside this one where they are worth their start. Each takes
+    a second and a half for that, and meets every name and word for the first time.
     """
-    cores = os.cpu_count() or 1
-    processes = min(_MOST_PROCESSES, cores if expected >= 2 * _MANY else cores - 1)
-    if expected < _MANY or cores < 2:
+    processes = min(_MOST_PROCESSES, (os.cpu_count() or 1) - 1)
+    if expected < _MANY or not processes:
 
         def read_here(numbers: Sequence[int]) -> Iterator[Reading]:
             return chain.from_iterable(_read(catalogue, some, this_year) for some in _chunks(numbers))
 
         yield read_here
         return
-    url = catalogue.engine.url.render_as_string(hide_password=False)
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit open databases and the index's lock
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin) as pool:
-
-        def read_beside(numbers: Sequence[int]) -> Iterator[Reading]:
-            begun = [pool.submit(_read_beside, url, some, this_year) for some in _chunks(numbers)]
-            return chain.from_iterable(each.result() for each in begun)
-
+    with _few_collections(), ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin) as pool:
         try:
-            yield read_beside
+            yield _Spread(pool, catalogue, this_year).read
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _Spread:
+    """Reads in the processes of a pool, and in this one whenever it would wait for them. Not for several threads."""
+
+    def __init__(self, pool: Executor, catalogue: Catalogue, this_year: int) -> None:
+        self._pool = pool
+        self._catalogue = catalogue
+        self._url = catalogue.engine.url.render_as_string(hide_password=False)
+        self._this_year = this_year
+        self._begun: dict[Future[list[Reading]], Sequence[int]] = {}  # that this process could still take over
+        self._read_here: dict[Future[list[Reading]], list[Reading]] = {}
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Reading]:
+        """A `Reader`."""
+        begun = {self._pool.submit(_read_beside, self._url, some, self._this_year): some for some in _chunks(numbers)}
+        self._begun |= begun
+        return chain.from_iterable(map(self._await, begun))
+
+    def _await(self, one: Future[list[Reading]]) -> list[Reading]:
+        while self._begun and not one.done():
+            last, numbers = self._begun.popitem()  # the others begin with the first
+            if last.cancel():
+                self._read_here[last] = _read(self._catalogue, numbers, self._this_year)
+        self._begun.pop(one, None)
+        return self._read_here.pop(one) if one in self._read_here else one.result()
 
 
 def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -79,8 +104,19 @@ def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _begin() -> None:
     end_with_parent()
+    atexit.register(os._exit, 0)  # a quarter of a second goes into taking its memory apart, and is waited for
     gc.freeze()
-    gc.set_threshold(100_000, 50, 50)  # records make no cycles, and looking for some took a tenth of the time
+    gc.set_threshold(*_SELDOM)
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(*_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _read_beside(url: str, numbers: Sequence[int], this_year: int) -> list[Reading]:

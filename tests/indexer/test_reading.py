@@ -7,11 +7,15 @@ import select
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from filling import fill
 
 from harvester.catalogue import Catalogue
+from indexer import reading
 from indexer.engine.schema import document_in
 from indexer.reading import open_reader
 
@@ -40,6 +44,29 @@ def test_two_processes_read_as_one_does(catalogue: Catalogue) -> None:
     assert [reading.record for reading in expected if reading.entry is None] == list(range(50, 400, 50))
     titles = [document_in(reading.entry).title for reading in expected if reading.entry]
     assert titles == [title.format(n) for n in numbers if n % 50]
+
+
+def test_this_process_reads_what_the_other_has_not_begun(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(catalogue, "a", [(str(n), {"title": [f"Kajian air tanah, stasiun {n}"]}) for n in range(1, 201)])
+    with open_reader(catalogue, 2026, 200) as alone:
+        expected = list(alone(range(1, 201)))
+    read_here: list[int] = []
+    read = reading._read
+
+    def read_slowly(catalogue: Catalogue, numbers: Sequence[int], this_year: int) -> list[reading.Reading]:
+        read_here.extend(numbers)
+        time.sleep(0.2)
+        return read(catalogue, numbers, this_year)
+
+    monkeypatch.setattr(reading, "_read", read_slowly)
+    monkeypatch.setattr(reading, "_CHUNK", 5)
+    with open_reader(catalogue, 2026, 1_000_000) as together:
+        first, second = together(range(1, 101)), together(range(101, 201))
+        found = [*second, *first]
+    assert sorted(found) == expected
+    assert [each.record for each in found] == [*range(101, 201), *range(1, 101)]
+    assert 0 < len(read_here) < 200
+    assert len(read_here) == len(set(read_here))
 
 
 def test_readers_end_when_their_starter_is_killed(tmp_path: Path) -> None:
