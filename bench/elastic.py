@@ -60,9 +60,9 @@ def measure(*, quick: bool) -> Report:
         f"writes of {_AT_ONCE:,}, each refreshed, against `parallel_bulk` ({_THREADS} threads, requests of {_CHUNK}) "
         "of the same entries into an index of the same mapping, refreshed at the same places; median of "
         f"{rounds}, by turns. The whole way: `advance` over a catalogue of {len(records):,} {kind}, median of "
-        f"{whole_rounds}. Searches: {len(TYPED)} queries and {len(FILTERED)} filters, six facets, marks, 20 hits, over the {count:,}; the bare "
-        "request is what the search itself asked, sent again by the client alone. A query's time is its median of "
-        f"{repeats}, by turns.",
+        f"{whole_rounds}. Searches: {len(TYPED)} queries and {len(FILTERED)} filters, six facets, marks, 20 hits, over "
+        f"the {count:,}; the bare request is what the search itself asked, sent again by the client alone. A query's "
+        f"time is its median of {repeats}, by turns.",
         (
             Figure("write of ready documents against parallel_bulk", ours / theirs, "x", at_least=0.9),
             Figure("the same by processor time, the server's too", median(works[1]) / median(works[0]), "x"),
