@@ -26,11 +26,8 @@ from indexer.works import match_keys
 _MANY = 5000  # records; below that, starting processes takes longer than they save
 _MOST_PROCESSES = 4  # beside this one
 _CHUNK = 250
-_SELDOM = (
-    100_000,
-    50,
-    50,
-)  # of Python's collector: records make no cycles, and looking for some took a tenth of the time
+# When Python looks for cycles: records make none, and looking for some took a tenth of the time.
+_SELDOM, _USUALLY = (100_000, 50, 50), gc.get_threshold()
 
 
 class Reading(NamedTuple):
@@ -65,10 +62,12 @@ def open_reader(catalogue: Catalogue, this_year: int, expected: int) -> Iterator
         yield read_here
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit open databases and the index's lock
-    with _few_collections(), ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin) as pool:
+        gc.set_threshold(*_SELDOM)
         try:
             yield _Spread(pool, catalogue, this_year).read
         finally:
+            gc.set_threshold(*_USUALLY)
             pool.shutdown(cancel_futures=True)
 
 
@@ -107,16 +106,6 @@ def _begin() -> None:
     atexit.register(os._exit, 0)  # a quarter of a second goes into taking its memory apart, and is waited for
     gc.freeze()
     gc.set_threshold(*_SELDOM)
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    before = gc.get_threshold()
-    gc.set_threshold(*_SELDOM)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _read_beside(url: str, numbers: Sequence[int], this_year: int) -> list[Reading]:
