@@ -11,22 +11,16 @@ import threading
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
-def share_memory() -> None:
-    """Threads to come take their memory from four common places, where each would keep some of its own.
+def use_many_threads() -> None:
+    """Threads to come share memory, and go on soon.
 
-    With glibc alone; elsewhere nothing changes. Two take 6 MB less, and a twelfth more processor time: they are waited
-    for.
+    They take their memory from four common places, where each would keep some of its own: with glibc alone. Two places
+    take 6 MB less, and a twelfth more processor time, as they are waited for. A thread that waited for the disk goes on
+    a millisecond later at most, where Python leaves others five: it may hold the catalogue, which all others wait for.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 4)
-
-
-def hand_over_soon() -> None:
-    """A thread that waited for the disk goes on a millisecond later at most, where Python leaves others five.
-
-    It may hold the catalogue meanwhile, which all others wait for.
-    """
     sys.setswitchinterval(0.001)
 
 

@@ -22,7 +22,7 @@ from harvester.catalogue.harvests import Run
 from harvester.catalogue.members import Member
 from harvester.errors import LumbungError
 from harvester.logs import set_up_logging, told
-from harvester.processes import hand_over_soon, share_memory
+from harvester.processes import use_many_threads
 from harvester.run import HarvestContext, Progress
 from harvester.settings import Settings
 from harvester.turns import Turns
@@ -76,8 +76,7 @@ def harvest_members(
     Raises:
         LumbungError: an error of our own, after all others have ended.
     """
-    share_memory()
-    hand_over_soon()
+    use_many_threads()
     with Turns(context) as turns:
         yield from _harvest_members(context, turns, members, full=full, at_once=at_once)
 
@@ -187,8 +186,7 @@ class _Other:
 def work_apart(file: int) -> None:
     """The other process, whose line to the first is this open file: threads, a catalogue and an archive of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both of us; `_Stop` says what it means
-    share_memory()
-    hand_over_soon()
+    use_many_threads()
     line: Connection[Any, Any] = Connection(file)
     sending = threading.Lock()
 

@@ -26,7 +26,7 @@ from harvester.catalogue.records import CataloguedRecord, get_works, public_ids
 from harvester.errors import ArchiveError, EngineBusyError, EngineError
 from indexer.document import Document
 from indexer.engine import Engine
-from indexer.engine.schema import MOST_CHARACTERS, Entry, document_in, make_entry, order_key
+from indexer.engine.schema import MOST_CHARACTERS, Entry, make_entry, order_key, unpack
 from indexer.reading import Reader, Reading, open_reader
 from indexer.texts import Copies, choose_text, is_cut, iter_texts
 from indexer.unite import unite
@@ -263,7 +263,7 @@ class _Build:
         files = [found for reading, _ in made if (found := copies.open_for(reading))]
         if len(made) == 1 and not files and made[0][1].id == order_key(public_id):
             return made[0][1]
-        documents = [copies.mark(document_in(entry), reading) for reading, entry in made]
+        documents = [copies.mark(unpack(entry.document), reading) for reading, entry in made]
         if not documents:
             return None
         document = unite(documents, public_id=public_id)

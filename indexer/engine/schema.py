@@ -278,11 +278,6 @@ def _pieces(text: str) -> Iterator[str]:
         at = end
 
 
-def document_in(entry: Entry) -> Document:
-    """The document that `make_entry` was given."""
-    return unpack(entry.document)
-
-
 def pack(document: Document) -> str:
     """The document as compact JSON, which `unpack` reads."""
     return _encode(_values(document)).decode()

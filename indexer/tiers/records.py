@@ -20,7 +20,7 @@ from harvester.catalogue.inventory import (
 from harvester.catalogue.takedowns import find_records_down
 from indexer.document import Document
 from indexer.engine import Engine
-from indexer.engine.schema import document_in
+from indexer.engine.schema import unpack
 from indexer.reading import Reader, Reading, open_reader
 from indexer.texts import Copies
 from indexer.tiers.differences import Difference, Found
@@ -177,7 +177,7 @@ def _judge_work(
     if indexed is None:
         return
     read = [readings[each.number] for each in live]
-    documents = [copies.mark(document_in(reading.entry), reading) for reading in read if reading.entry]
+    documents = [copies.mark(unpack(reading.entry.document), reading) for reading in read if reading.entry]
     if unite(documents, public_id=head.public_id) != indexed:
         difference = Difference("document-differs", head.member, head.public_id, head.identifier)
         yield Found(difference, head.number, head)

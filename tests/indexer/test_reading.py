@@ -16,7 +16,7 @@ from filling import fill
 
 from harvester.catalogue import Catalogue
 from indexer import reading
-from indexer.engine.schema import document_in
+from indexer.engine.schema import unpack
 from indexer.reading import open_reader
 
 _STARTER = """
@@ -42,7 +42,7 @@ def test_two_processes_read_as_one_does(catalogue: Catalogue) -> None:
         assert list(together(numbers)) == expected
     assert [reading.record for reading in expected] == list(numbers)
     assert [reading.record for reading in expected if reading.entry is None] == list(range(50, 400, 50))
-    titles = [document_in(reading.entry).title for reading in expected if reading.entry]
+    titles = [unpack(reading.entry.document).title for reading in expected if reading.entry]
     assert titles == [title.format(n) for n in numbers if n % 50]
 
 
