@@ -31,7 +31,7 @@ from indexer.parser import parse_query
 from indexer.query import SearchRequest
 from tests.services.elasticsearch import Server, running_server
 
-_AT_ONCE = 5000  # of one write, as `advance` has it
+_AT_ONCE = 5000  # of one write, about as `advance` has it
 _THREADS, _CHUNK = 2, 500  # of the peer: its best on two cores
 
 

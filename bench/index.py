@@ -23,7 +23,7 @@ from indexer.engine.embedded import EmbeddedEngine
 from indexer.engine.schema import Entry, make_entry
 from indexer.engine.store import body_of, create_index
 
-_AT_ONCE = 5000  # of one commit, as `advance` has it
+_AT_ONCE = 5000  # of one commit, about as `advance` has it
 _WRITER_BYTES, _WRITER_THREADS = 150_000_000, 2
 _PAGE = 100
 

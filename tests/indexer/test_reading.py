@@ -31,6 +31,22 @@ if __name__ == "__main__":
         signal.pause()
 """
 
+_KILLING = """
+import multiprocessing, os, signal, sys
+from harvester.catalogue import open_catalogue
+from indexer.reading import open_reader
+
+if __name__ == "__main__":
+    os.cpu_count = lambda: 4
+    with open_reader(open_catalogue(f"sqlite:///{sys.argv[1]}/catalogue.sqlite"), 2026, 1_000_000) as read:
+        readings = read(range(1_000_000))
+        children = multiprocessing.active_children()
+        print(*(child.pid for child in children), flush=True)
+        sys.stdin.read()
+        children[0].kill()
+        list(readings)
+"""
+
 
 def test_two_processes_read_as_one_does(catalogue: Catalogue) -> None:
     title = "Kajian air tanah di pesisir utara, stasiun {}"
@@ -61,12 +77,31 @@ def test_this_process_reads_what_the_other_has_not_begun(catalogue: Catalogue, m
     monkeypatch.setattr(reading, "_read", read_slowly)
     monkeypatch.setattr(reading, "_CHUNK", 5)
     with open_reader(catalogue, 2026, 1_000_000) as together:
-        first, second = together(range(1, 101)), together(range(101, 201))
+        first, dropped, second = together(range(1, 101)), together(range(500, 900)), together(range(101, 201))
+        del dropped
         found = [*second, *first]
     assert sorted(found) == expected
     assert [each.record for each in found] == [*range(101, 201), *range(1, 101)]
     assert 0 < len(read_here) < 200
     assert len(read_here) == len(set(read_here))
+    assert max(read_here) <= 200  # nobody reads what is no longer wanted
+
+
+def test_who_reads_ends_with_a_sentence_when_one_of_several_others_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "killing.py"
+    script.write_text(_KILLING, encoding="utf-8")
+    command = [sys.executable, script, tmp_path]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        children = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
+        _, said = process.communicate("", timeout=60)
+    assert process.returncode == 1
+    assert "LumbungError: a process that reads records was ended from outside" in said.splitlines()[-1]
+    assert "InvalidStateError" not in said
+    assert len(children) == 3
+    assert all(_has_ended(child) for child in children)
 
 
 def test_readers_end_when_their_starter_is_killed(tmp_path: Path) -> None:
@@ -78,7 +113,10 @@ def test_readers_end_when_their_starter_is_killed(tmp_path: Path) -> None:
         children = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
         process.send_signal(signal.SIGKILL)
     assert children
-    for child in children:
-        ready, _, _ = select.select([child], [], [], 30)
-        os.close(child)
-        assert ready
+    assert all(_has_ended(child) for child in children)
+
+
+def _has_ended(process: int) -> bool:
+    ready, _, _ = select.select([process], [], [], 30)
+    os.close(process)
+    return bool(ready)
