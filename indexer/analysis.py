@@ -25,7 +25,7 @@ import Stemmer
 from indexer import indonesian
 
 # Raise it when a change here or in the stemmer changes any token: it is part of the index's schema.
-VERSION = 3
+VERSION = 4
 
 _LONGEST_TOKEN = 64
 _MOST_MEMOISED = 400_000
@@ -89,9 +89,10 @@ class Token:
 def fold(word: str) -> str:
     """The word as tokens have it: lower case, no accents, letters and digits only; may be empty."""
     if not word.isascii():
-        parts = unicodedata.normalize("NFKD", word.casefold().translate(_SPELLED))
+        parts = unicodedata.normalize("NFKD", word.casefold())
         plain = "".join(c for c in parts if not _is_accent(c))
-        word = unicodedata.normalize("NFC", plain.casefold())  # again: mathematical capitals are letters by now
+        # Again, and only now: mathematical capitals are letters, and an accented o with a stroke has lost its accent.
+        word = unicodedata.normalize("NFC", plain.casefold().translate(_SPELLED))
     else:
         word = word.lower()
     if not word.isalnum():

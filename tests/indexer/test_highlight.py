@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from indexer.analysis import query_stems, streams, tokenize
@@ -45,6 +45,7 @@ def matcher(query: str) -> Matcher:
         ("quran jum'at", "Qur'an, Jum`at dan Al-Qur'annya", "id", ["Qur'an", "Jum`at", "Qur'annya"]),
         ("batiks bat*", "Batik, batu, baru", "en", ["Batik", "batu"]),
         ("10.1234/abc", "see 10.1234/abc", "en", ["10", "1234", "abc"]),
+        ("1", "1习L`1", "id", ["1"]),
         ("études", "Une etude des ÉTUDES", "fr", ["etude", "ÉTUDES"]),
     ],
 )
@@ -69,6 +70,8 @@ _ODD = "aeLl sd.Q1-–'’`ʼé\u0301\u00ad學习สø\n"
 @given(st.one_of(st.text(_ODD, max_size=30), st.text(max_size=30)), st.sampled_from(["id", "en", "fr", "ru", None]))
 def test_every_token_that_a_query_finds_is_marked_and_no_other(text: str, language: str | None) -> None:
     tokens = tokenize(text)
+    # Beside a Chinese sign, "L`1" is one word; alone, it is an article and another, and tells nothing of the text.
+    assume(all(len(tokenize(token.source)) == 1 for token in tokens))
     for one in tokens[:3]:
         if len(tokenize(one.text)) > 1:
             continue  # a sign that stands for two: a reader who types these looks for each
