@@ -20,7 +20,7 @@ from weakref import ref
 from harvester.catalogue import Catalogue, open_catalogue
 from harvester.catalogue.members import get_base_urls
 from harvester.catalogue.records import CataloguedRecord, get_records
-from harvester.errors import LumbungError
+from harvester.errors import EngineError
 from harvester.processes import end_with_parent
 from indexer.crosswalks import describe
 from indexer.engine.schema import Entry, make_entry
@@ -60,7 +60,7 @@ def open_reader(catalogue: Catalogue, this_year: int, expected: int) -> Iterator
     a second and a half for that, and meets every name and word for the first time.
 
     Raises:
-        LumbungError: in the block, one of these processes was ended from outside.
+        EngineError: in the block, one of these processes was ended from outside.
     """
     processes = min(_MOST_PROCESSES, (os.cpu_count() or 1) - 1)
     if expected < _MANY or not processes:
@@ -76,7 +76,7 @@ def open_reader(catalogue: Catalogue, this_year: int, expected: int) -> Iterator
         try:
             yield _Spread(pool, processes, catalogue, this_year).read
         except BrokenProcessPool as error:
-            raise LumbungError(
+            raise EngineError(
                 "a process that reads records was ended from outside, for want of memory perhaps; the next run goes on "
                 "from here"
             ) from error

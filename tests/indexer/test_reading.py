@@ -98,7 +98,7 @@ def test_who_reads_ends_with_a_sentence_when_one_of_several_others_is_killed(tmp
         children = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
         _, said = process.communicate("", timeout=60)
     assert process.returncode == 1
-    assert "LumbungError: a process that reads records was ended from outside" in said.splitlines()[-1]
+    assert "EngineError: a process that reads records was ended from outside" in said.splitlines()[-1]
     assert "InvalidStateError" not in said
     assert len(children) == 3
     assert all(_has_ended(child) for child in children)
